@@ -1,0 +1,230 @@
+import { Problem } from "../errors.ts";
+import { describeError, type Log } from "../log.ts";
+import type { Message } from "../message.ts";
+import type { Bus, BusListener, BusOptions, OpenBus, Sender, Tick } from "./bus.ts";
+import { decodeFrame, encodeFrame } from "./frame.ts";
+import { PublishQueue, type Batch } from "./publish-queue.ts";
+import { RedisLink } from "./redis-link.ts";
+import tickScript from "./tick.lua" with { type: "text" };
+
+const OPENING_MS = 3000;
+/** Acknowledgements are awaited in portions: a connection that dies among too many of them has confused clients before. */
+const SUBSCRIBE_BATCH = 512;
+const TICK_TTL_MS = 24 * 3600 * 1000;
+const LIVE = Promise.resolve();
+
+interface Subscription {
+  readonly channel: string;
+  live: boolean;
+  acknowledged: Promise<void>;
+  acknowledge: () => void;
+}
+
+export const openRedisBus: OpenBus = async (options, listener) => {
+  const bus = new RedisBus(options, listener);
+  await bus.open();
+  return bus;
+};
+
+/**
+ * Redis pub/sub. One connection publishes, one subscribes, since a long backlog of deliveries would delay every answer.
+ * Nothing is published while the own subscriptions are not live: it would reach nobody here.
+ */
+class RedisBus implements Bus {
+  readonly #listener: BusListener;
+  readonly #prefix: string;
+  readonly #log: Log;
+  readonly #publisher: RedisLink;
+  readonly #subscriber: RedisLink;
+  readonly #queue: PublishQueue;
+  readonly #subscriptions = new Map<string, Subscription>();
+  #asked: Subscription[] = [];
+  /** Counts connections of the subscriber: what was awaited on an earlier one says nothing about this one. */
+  #session = 0;
+  #subscribed = false;
+  #flushing = false;
+  #closed = false;
+
+  constructor(options: BusOptions, listener: BusListener) {
+    this.#listener = listener;
+    this.#prefix = options.prefix;
+    this.#log = options.log;
+    this.#publisher = new RedisLink(options.url, "publisher", options.log);
+    this.#subscriber = new RedisLink(options.url, "subscriber", options.log);
+    this.#queue = new PublishQueue(options.limits);
+  }
+
+  /** See {@link OpenBus}. */
+  open(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, OPENING_MS);
+      const opened = (): void => {
+        clearTimeout(timer);
+        resolve();
+      };
+      const live = (): void => {
+        if (!this.ready) return;
+        opened();
+        this.#flush();
+      };
+      this.#publisher.open(live, opened);
+      this.#subscriber.open(
+        () => void this.#resubscribe().then(live, (error: unknown) => this.#subscribeFailed(error)),
+        () => {
+          opened();
+          this.#lost();
+        },
+      );
+      this.#subscriber.client.on("messageBuffer", (channel: Buffer, payload: Buffer) => this.#received(channel, payload));
+    });
+  }
+
+  get ready(): boolean {
+    return this.#publisher.up && this.#subscribed;
+  }
+
+  subscribe(channel: string): Promise<void> {
+    let subscription = this.#subscriptions.get(channel);
+    if (subscription === undefined) {
+      subscription = { channel, live: false, ...deferred() };
+      this.#subscriptions.set(channel, subscription);
+      if (this.#asked.push(subscription) === 1) setImmediate(() => this.#subscribeAsked());
+    }
+    return subscription.live ? LIVE : subscription.acknowledged;
+  }
+
+  unsubscribe(channel: string): void {
+    const subscription = this.#subscriptions.get(channel);
+    if (subscription === undefined) return;
+    this.#subscriptions.delete(channel);
+    this.#asked = this.#asked.filter((asked) => asked !== subscription);
+    if (!this.#subscriber.up) return;
+    this.#subscriber.client
+      .unsubscribe(this.#prefix + channel)
+      .catch((error: unknown) => this.#log.debug("unsubscribing failed", { error: describeError(error) }));
+  }
+
+  publish(channel: string, message: Message, sender: Sender): void {
+    if (this.#closed) {
+      sender.refused(new Problem("bus-away", "The server is shutting down."));
+      return;
+    }
+    this.#queue.add(this.#prefix + channel, encodeFrame(message), sender);
+    this.#flushSoon();
+  }
+
+  async publishTick(tick: Tick): Promise<boolean> {
+    if (!this.ready) throw new Problem("bus-away", "The bus is away.");
+    const key = `${this.#prefix}lockstep:tick:${tick.schedule}`;
+    const { dueMs, periodMs, text } = tick;
+    const claimed = await this.#publisher.client.eval(tickScript, 1, key, dueMs, periodMs, this.#prefix + tick.channel, text, TICK_TTL_MS);
+    return claimed === 1;
+  }
+
+  async settled(): Promise<void> {
+    await this.#queue.empty();
+    // The answer comes behind everything that Redis has for this connection.
+    if (this.#subscriber.up) await this.#subscriber.client.ping().catch(() => "gone, and with it what it had");
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#subscribed = false;
+    this.#queue.close(new Problem("not-confirmed", "The server shut down before the bus confirmed the message."));
+    this.#publisher.close();
+    this.#subscriber.close();
+  }
+
+  /** Everything that arrives in one turn of the event loop goes out in one write. */
+  #flushSoon(): void {
+    if (this.#flushing) return;
+    this.#flushing = true;
+    setImmediate(() => {
+      this.#flushing = false;
+      this.#flush();
+    });
+  }
+
+  #flush(): void {
+    while (this.ready) {
+      const batch = this.#queue.take();
+      if (batch === undefined) return;
+      this.#write(batch);
+    }
+  }
+
+  #write(batch: Batch): void {
+    const pipeline = this.#publisher.client.pipeline();
+    for (const { channel, payload } of batch.items) pipeline.publish(channel, payload);
+    pipeline.exec().then(
+      (results) => this.#answered(batch, (index) => results?.[index]?.[0] ?? undefined),
+      (error: unknown) => this.#answered(batch, () => error),
+    );
+  }
+
+  #answered(batch: Batch, errorOf: (index: number) => unknown): void {
+    if (this.#closed) return;
+    this.#queue.settle(batch, (index) => {
+      const error = errorOf(index);
+      if (error === undefined) return undefined;
+      this.#log.debug("redis did not confirm", { error: describeError(error) });
+      return new Problem("not-confirmed", "The bus did not confirm the message; it may still arrive.");
+    });
+    if (this.#queue.waiting > 0) this.#flush();
+  }
+
+  async #resubscribe(): Promise<void> {
+    const session = (this.#session += 1);
+    const all = [...this.#subscriptions.values()];
+    for (let start = 0; start < all.length; start += SUBSCRIBE_BATCH) {
+      await this.#acknowledge(all.slice(start, start + SUBSCRIBE_BATCH));
+      if (session !== this.#session) return;
+    }
+    // From the last acknowledgement to here is one turn: nobody can have asked for more in between and been forgotten.
+    this.#subscribed = true;
+    this.#listener.restored();
+  }
+
+  #subscribeAsked(): void {
+    const asked = this.#asked;
+    this.#asked = [];
+    // Without a connection the next one subscribes to everything.
+    if (!this.#subscriber.up || this.#closed) return;
+    for (let start = 0; start < asked.length; start += SUBSCRIBE_BATCH) {
+      this.#acknowledge(asked.slice(start, start + SUBSCRIBE_BATCH)).catch((error: unknown) => this.#subscribeFailed(error));
+    }
+  }
+
+  /** Subscribes and waits. It marks the subscriptions it was given, not those that stand under their names by then. */
+  async #acknowledge(subscriptions: readonly Subscription[]): Promise<void> {
+    await this.#subscriber.client.subscribe(...subscriptions.map(({ channel }) => this.#prefix + channel));
+    for (const subscription of subscriptions) {
+      subscription.live = true;
+      subscription.acknowledge();
+    }
+  }
+
+  #subscribeFailed(error: unknown): void {
+    if (this.#subscriber.up) this.#subscriber.renew(`redis refused a subscription: ${describeError(error)}`);
+  }
+
+  #lost(): void {
+    this.#session += 1;
+    this.#subscribed = false;
+    for (const subscription of this.#subscriptions.values()) {
+      if (subscription.live) Object.assign(subscription, { live: false, ...deferred() });
+    }
+    if (!this.#closed) this.#listener.lost();
+  }
+
+  #received(channel: Buffer, payload: Buffer): void {
+    if (this.#closed) return;
+    const name = channel.toString("utf8").slice(this.#prefix.length);
+    for (const message of decodeFrame(payload)) this.#listener.deliver(name, message);
+  }
+}
+
+function deferred(): Pick<Subscription, "acknowledged" | "acknowledge"> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  return { acknowledged: promise, acknowledge: resolve };
+}

@@ -1,0 +1,55 @@
+import { Problem } from "../errors.ts";
+
+/** What surrounds a client's text on a kind of channel. */
+export interface Envelope {
+  /**
+   * @param text what the client sent
+   * @param sender the subject of the sender's token, or null
+   * @throws Problem `malformed-text` where `$json` stands and the text is no JSON (RFC 8259)
+   */
+  wrap(text: string, sender: string | null): string;
+}
+
+type Part = (text: string, sender: string | null) => string;
+
+const variables: Readonly<Record<string, Part>> = {
+  // JSON.stringify leaves non-ASCII as it is and escapes what JSON must, so a text cannot leave its quotes.
+  data: (text) => JSON.stringify(text),
+  json: (text) => {
+    requireJson(text);
+    return text;
+  },
+  sender: (_, sender) => JSON.stringify(sender),
+  time: () => String(Date.now()),
+};
+
+export const envelopeVariables = Object.keys(variables).map((name) => `$${name}`);
+
+/** The variables that a template uses but nobody knows, as `$name`. */
+export function unknownVariables(template: string): string[] {
+  return [...template.matchAll(/\$([A-Za-z_]\w*)/g)].flatMap(([whole, name = ""]) => (Object.hasOwn(variables, name) ? [] : [whole]));
+}
+
+/** Compiles a template whose variables are all known. A `$` that starts no name stands for itself. */
+export function compileEnvelope(template: string): Envelope {
+  const parts = template.split(/(\$[A-Za-z_]\w*)/).map((piece, index): Part => {
+    const variable = index % 2 === 1 ? variables[piece.slice(1)] : undefined;
+    return variable ?? (() => piece);
+  });
+  return {
+    wrap(text, sender) {
+      let wrapped = "";
+      for (const part of parts) wrapped += part(text, sender);
+      return wrapped;
+    },
+  };
+}
+
+function requireJson(text: string): void {
+  try {
+    JSON.parse(text);
+  } catch {
+    // Also a nesting too deep for the parser's stack.
+    throw new Problem("malformed-text", "This channel takes valid JSON only.");
+  }
+}

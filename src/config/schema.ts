@@ -1,0 +1,122 @@
+import { Type, type Static, type TInteger, type TString, type TUnsafe } from "@sinclair/typebox";
+import type { OnGap } from "../channels/kind.ts";
+import { logLevels, type LogFormat, type LogLevel } from "../log.ts";
+
+/*
+ * The configuration file, key by key (contract §8), with every default. Each schema carries `allowed`: what a person reads
+ * when the value does not fit.
+ */
+
+/** Not served by this build: to set it is a fault, so that nobody believes in what is not there. */
+const later = Type.Optional(Type.Never({ allowed: "nothing: this build does not serve this setting yet" }));
+
+const text = (value: string, allowed = "a text"): TString => Type.String({ default: value, allowed });
+
+const integer = (value: number, minimum: number, maximum: number): TInteger =>
+  Type.Integer({ default: value, minimum, maximum, allowed: `an integer from ${minimum} to ${maximum}` });
+
+const duration = (value: string): TString =>
+  Type.String({ default: value, pattern: "^[0-9]{1,9}(ms|s|m|h|d)$", allowed: 'digits and ms, s, m, h or d, as in "10s"' });
+
+const oneOf = <T extends string>(value: T, choices: readonly T[]): TUnsafe<T> =>
+  Type.Unsafe<T>(
+    Type.String({ default: value, pattern: `^(${choices.join("|")})$`, allowed: choices.map((choice) => `"${choice}"`).join(", ") }),
+  );
+
+const closed = { additionalProperties: false } as const;
+const table = { ...closed, default: {}, allowed: "a table" } as const;
+
+const MAX_BYTES = 2 ** 30;
+const MAX_COUNT = 1_000_000_000;
+
+const kind = Type.Object(
+  {
+    path: Type.String({ allowed: "a path of segments, each plain text or one {value}" }),
+    name: Type.Optional(Type.String({ minLength: 1, allowed: "the Redis channel, a text that is not empty" })),
+    params: Type.Optional(
+      Type.Record(Type.String(), Type.String({ allowed: '"integer" or a regular expression' }), { allowed: "a table of values" }),
+    ),
+    envelope: Type.Optional(Type.String({ allowed: "a text with $data, $json, $sender or $time" })),
+    on_gap: Type.Optional(oneOf<OnGap>("close", ["close", "ignore"])),
+    history: later,
+    presence: later,
+    access: later,
+    publish: later,
+    owner: later,
+  },
+  { ...closed, allowed: "a table" },
+);
+
+const broadcast = Type.Object(
+  {
+    path: Type.String({ allowed: "the path of a channel" }),
+    pattern: Type.String({ allowed: 'cron with seconds, six fields as in "*/5 * * * * *"' }),
+    message: Type.String({ allowed: "a text" }),
+  },
+  { ...closed, allowed: "a table" },
+);
+
+export const settingsSchema = Type.Object(
+  {
+    server: Type.Object(
+      {
+        host: Type.String({ default: "0.0.0.0", minLength: 1, allowed: "an address to listen on" }),
+        port: integer(9001, 0, 65535),
+        workers: later,
+        origins: later,
+        trusted_proxies: later,
+        timezone: text("", 'an IANA time zone, as in "Asia/Shanghai"'),
+        drain_timeout: duration("10s"),
+        ping_interval: duration("25s"),
+      },
+      table,
+    ),
+    redis: Type.Object(
+      { url: text("", "redis://host:port or rediss://host:port, with credentials, without database"), prefix: text("") },
+      table,
+    ),
+    auth: Type.Optional(
+      Type.Object({ jwt_secret: later, public_key: later, jwks_url: later, api_key: later }, { ...closed, allowed: "a table" }),
+    ),
+    log: Type.Object({ level: oneOf<LogLevel>("info", logLevels), format: oneOf<LogFormat>("json", ["json", "pretty"]) }, table),
+    limits: Type.Object(
+      {
+        max_message_bytes: integer(65_536, 1, MAX_BYTES),
+        messages_per_second: integer(1000, 0, MAX_COUNT),
+        max_connections: integer(0, 0, MAX_COUNT),
+        max_connections_per_ip: integer(0, 0, MAX_COUNT),
+        slow_consumer_bytes: integer(1_048_576, 1, MAX_BYTES),
+        publish_queue: integer(10_000, 0, MAX_COUNT),
+        publish_queue_bytes: integer(67_108_864, 0, 2 ** 40),
+        publish_timeout: duration("5s"),
+      },
+      table,
+    ),
+    channels: Type.Optional(Type.Array(kind, { allowed: "tables [[channels]]" })),
+    broadcasts: Type.Optional(Type.Array(broadcast, { allowed: "tables [[broadcasts]]" })),
+  },
+  closed,
+);
+
+export type Settings = Static<typeof settingsSchema>;
+
+/** The environment variables that are settings, and the keys that they win over. */
+export const environmentKeys: Readonly<Record<string, readonly [table: string, key: string]>> = {
+  HOST: ["server", "host"],
+  PORT: ["server", "port"],
+  WORKERS: ["server", "workers"],
+  REDIS_URL: ["redis", "url"],
+  LOCKSTEP_JWT_SECRET: ["auth", "jwt_secret"],
+  LOCKSTEP_API_KEY: ["auth", "api_key"],
+  LOCKSTEP_ORIGINS: ["server", "origins"],
+  LOG_LEVEL: ["log", "level"],
+  TZ: ["server", "timezone"],
+};
+
+const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** Milliseconds of a duration that the schema let through. */
+export function parseDuration(value: string): number {
+  const unit = value.replace(/^[0-9]+/, "");
+  return Number.parseInt(value, 10) * (unitMs[unit] ?? 0);
+}

@@ -1,0 +1,170 @@
+import type { ServerWebSocket } from "bun";
+import type { Sender } from "./bus/bus.ts";
+import type { Kind, OnGap } from "./channels/kind.ts";
+import type { Connections } from "./connections.ts";
+import { closeCode, faults, Problem, type ClosingFaultName, type FaultName } from "./errors.ts";
+import type { Hub, Seat, Subscriber } from "./hub.ts";
+import { describeError, type Log } from "./log.ts";
+import type { Message } from "./message.ts";
+import { TokenBucket } from "./token-bucket.ts";
+
+type Socket = ServerWebSocket<Connection>;
+
+export interface ConnectionOptions {
+  readonly kind: Kind;
+  readonly seat: Seat;
+  readonly hub: Hub;
+  readonly connections: Connections;
+  /** Frees the connection's place under the limits. */
+  readonly release: () => void;
+  readonly address: string;
+  readonly messagesPerSecond: number;
+  readonly slowConsumerBytes: number;
+  readonly log: Log;
+}
+
+/**
+ * One WebSocket client on one channel. `open`, `message`, `drain`, `pong`, `ping` and `close` are called by the server with the
+ * raw socket (see http/ws.ts). They are synchronous, so a client's frames keep their order, and they never throw: Bun would end the process.
+ */
+export class Connection implements Sender, Subscriber {
+  readonly #options: ConnectionOptions;
+  readonly #rate: TokenBucket | undefined;
+  #socket: Socket | undefined;
+  #retiring: ClosingFaultName | undefined;
+  #muted = false;
+  #broken = false;
+  /** Whether anything was heard since the last ping was due, and since when nothing was. */
+  #heard = false;
+  #quietSinceMs = Date.now();
+  #pingDueMs: number;
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options;
+    this.#rate = options.messagesPerSecond === 0 ? undefined : new TokenBucket(options.messagesPerSecond);
+    this.#pingDueMs = this.#quietSinceMs + options.connections.pingIntervalMs;
+  }
+
+  get onGap(): OnGap {
+    return this.#options.kind.onGap;
+  }
+
+  get broken(): boolean {
+    return this.#broken;
+  }
+
+  open(socket: Socket): void {
+    this.#socket = socket;
+    this.#options.connections.add(this);
+    this.#options.seat.take(this);
+  }
+
+  message(_: Socket, message: Message): void {
+    this.#heard = true;
+    if (this.#muted) return;
+    if (this.#rate?.take() === false) {
+      this.retire("too-fast");
+      return;
+    }
+    const { kind, seat, hub } = this.#options;
+    try {
+      hub.publish(seat.channel, kind.encode(message, null), this);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  ping(): void {
+    this.#heard = true;
+  }
+
+  pong(): void {
+    this.#heard = true;
+  }
+
+  drain(): void {
+    this.#closeWhenSent();
+  }
+
+  close(_: Socket, code: number, reason: string): void {
+    const { seat, connections, release, address, log } = this.#options;
+    this.#socket = undefined;
+    this.#retiring ??= "internal";
+    seat.leave(this);
+    connections.remove(this);
+    release();
+    log.debug("connection closed", { channel: seat.channel, address, code, reason });
+  }
+
+  listen(topic: string): void {
+    this.#socket?.subscribe(topic);
+  }
+
+  unlisten(topic: string): void {
+    this.#socket?.unsubscribe(topic);
+  }
+
+  /** The bus has the message; its echo says so to the client. */
+  confirmed(): void {}
+
+  refused(problem: Problem): void {
+    this.#broken = true;
+    this.#fail(problem);
+  }
+
+  checkBacklog(): void {
+    if ((this.#socket?.getBufferedAmount() ?? 0) > this.#options.slowConsumerBytes) this.retire("slow-reader");
+  }
+
+  retire(fault: ClosingFaultName): void {
+    if (this.#retiring !== undefined) return;
+    this.#retiring = fault;
+    this.#muted = true;
+    this.#options.seat.leave(this);
+    this.#options.connections.retired(this);
+    this.#closeWhenSent();
+  }
+
+  /** From now on what it sends is not heard. */
+  mute(): void {
+    this.#muted = true;
+  }
+
+  /** Ends the connection at once; what still waits for it is lost. */
+  terminate(): void {
+    this.#socket?.terminate();
+  }
+
+  /** Pings when it is time, and cuts a client that was silent for two intervals. `mayCut` is false after a stall of this process. */
+  tend(nowMs: number, intervalMs: number, mayCut: boolean): void {
+    if (nowMs < this.#pingDueMs) return;
+    this.#pingDueMs = nowMs + intervalMs;
+    if (this.#heard) this.#quietSinceMs = nowMs;
+    else if (mayCut && nowMs - this.#quietSinceMs >= 2 * intervalMs) {
+      this.terminate();
+      return;
+    }
+    this.#heard = false;
+    this.#socket?.ping();
+  }
+
+  /** A close frame must come after all that was sent before: Bun gives up a backlog a few seconds after `close`. */
+  #closeWhenSent(): void {
+    if (this.#retiring === undefined || this.#socket === undefined || this.#socket.getBufferedAmount() > 0) return;
+    this.#socket.close(closeCode(this.#retiring));
+  }
+
+  #fail(error: unknown): void {
+    if (error instanceof Problem && isClosing(error.fault)) {
+      this.retire(error.fault);
+      return;
+    }
+    const { seat, address, log } = this.#options;
+    log.error("a message handler failed", { channel: seat.channel, address, error: describeError(error) });
+    this.retire("internal");
+  }
+}
+
+function isClosing(fault: FaultName): fault is ClosingFaultName {
+  return faults[fault].close !== undefined;
+}

@@ -1,0 +1,118 @@
+import type { Connection } from "./connection.ts";
+import { Problem } from "./errors.ts";
+
+/** How long a client that is being closed may take to read what was sent to it before. */
+const RETIRE_TIMEOUT_MS = 30_000;
+
+export interface ConnectionsOptions {
+  /** 0: no limit. */
+  readonly maxConnections: number;
+  /** 0: no limit. */
+  readonly maxConnectionsPerIp: number;
+  readonly pingIntervalMs: number;
+}
+
+/** All clients of an instance: how many there may be, which are still alive, and how they all leave. */
+export class Connections {
+  readonly #options: ConnectionsOptions;
+  readonly #open = new Set<Connection>();
+  /** Those that are being closed, and until when they may take, the oldest first. */
+  readonly #retired = new Map<Connection, number>();
+  readonly #perIp = new Map<string, number>();
+  readonly #turnMs: number;
+  readonly #timer: ReturnType<typeof setInterval>;
+  #admitted = 0;
+  #lastTurnMs = Date.now();
+  #onEmpty: (() => void) | undefined;
+
+  constructor(options: ConnectionsOptions) {
+    this.#options = options;
+    this.#turnMs = Math.min(1000, Math.max(20, options.pingIntervalMs / 8));
+    this.#timer = setInterval(() => this.#turn(), this.#turnMs);
+  }
+
+  get pingIntervalMs(): number {
+    return this.#options.pingIntervalMs;
+  }
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  /**
+   * Gives a place to a client of an address; what is returned frees it, once.
+   *
+   * @throws Problem `too-many-connections`, `too-many-connections-of-address`
+   */
+  admit(address: string): () => void {
+    const { maxConnections, maxConnectionsPerIp } = this.#options;
+    const ofAddress = this.#perIp.get(address) ?? 0;
+    if (maxConnections > 0 && this.#admitted >= maxConnections) {
+      throw new Problem("too-many-connections", "This instance takes no more connections.");
+    }
+    if (maxConnectionsPerIp > 0 && ofAddress >= maxConnectionsPerIp) {
+      throw new Problem("too-many-connections-of-address", "There are too many connections from this address.");
+    }
+    this.#admitted += 1;
+    this.#perIp.set(address, ofAddress + 1);
+    let admitted = true;
+    return () => {
+      if (!admitted) return;
+      admitted = false;
+      this.#admitted -= 1;
+      const left = (this.#perIp.get(address) ?? 1) - 1;
+      if (left === 0) this.#perIp.delete(address);
+      else this.#perIp.set(address, left);
+    };
+  }
+
+  add(connection: Connection): void {
+    this.#open.add(connection);
+  }
+
+  /** The connection will be closed once it has read what was sent to it; after 30 s it is cut. */
+  retired(connection: Connection): void {
+    this.#retired.set(connection, Date.now() + RETIRE_TIMEOUT_MS);
+  }
+
+  remove(connection: Connection): void {
+    this.#open.delete(connection);
+    this.#retired.delete(connection);
+    if (this.#open.size === 0) this.#onEmpty?.();
+  }
+
+  /** Takes nothing more from any client; they will be told by their close. */
+  mute(): void {
+    for (const connection of this.#open) connection.mute();
+  }
+
+  /** Closes everybody with 1001 once they have what was sent to them. Resolves when all are gone, or at the deadline, when the rest are cut. */
+  async drain(deadlineMs: number): Promise<void> {
+    const gone = new Promise<void>((resolve) => {
+      this.#onEmpty = resolve;
+    });
+    for (const connection of this.#open) connection.retire("draining");
+    if (this.#open.size > 0) {
+      const timer = setTimeout(() => this.#onEmpty?.(), Math.max(0, deadlineMs - Date.now()));
+      await gone;
+      clearTimeout(timer);
+    }
+    for (const connection of this.#open) connection.terminate();
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+  }
+
+  #turn(): void {
+    const nowMs = Date.now();
+    // After a stall of this process the answers of clients are still unread.
+    const onTime = nowMs - this.#lastTurnMs < this.#turnMs + 1000;
+    this.#lastTurnMs = nowMs;
+    for (const connection of this.#open) connection.tend(nowMs, this.#options.pingIntervalMs, onTime);
+    for (const [connection, untilMs] of this.#retired) {
+      if (untilMs > nowMs) break;
+      connection.terminate();
+    }
+  }
+}

@@ -1,0 +1,59 @@
+/** What can go wrong, once: how HTTP says it (RFC 9110), how a WebSocket says it (RFC 6455 §7.4), and whether trying again may help. */
+
+interface Fault {
+  readonly title: string;
+  /** HTTP status. */
+  readonly status: number;
+  /** WebSocket close code, where a connection can end by it. */
+  readonly close?: number;
+  /** Seconds after which the same request may succeed; sent as `Retry-After`. */
+  readonly retryAfter?: number;
+}
+
+const table = {
+  "no-route": { title: "No such route", status: 404 },
+  "wrong-method": { title: "Method not allowed", status: 405 },
+  "too-many-connections": { title: "Too many connections", status: 503, retryAfter: 5 },
+  "too-many-connections-of-address": { title: "Too many connections from this address", status: 429, retryAfter: 5 },
+  "malformed-path": { title: "Malformed path", status: 400 },
+  "no-channel": { title: "No such channel", status: 404 },
+  "malformed-request": { title: "Malformed request", status: 400 },
+  "upgrade-required": { title: "Upgrade required", status: 426 },
+  "unknown-subprotocol": { title: "Unknown subprotocol", status: 400 },
+  "malformed-text": { title: "Malformed text", status: 400, close: 1007 },
+  "binary-refused": { title: "Binary refused", status: 400, close: 1003 },
+  "too-large": { title: "Message too large", status: 413, close: 1009 },
+  "too-fast": { title: "Over the message rate", status: 429, close: 1008, retryAfter: 1 },
+  "bus-away": { title: "The bus is away", status: 503, close: 1013, retryAfter: 1 },
+  "not-confirmed": { title: "Not confirmed", status: 503, close: 1013, retryAfter: 1 },
+  "queue-full": { title: "Too much waits for the bus", status: 503, close: 1013, retryAfter: 1 },
+  "slow-reader": { title: "The client reads too slowly", status: 503, close: 1013 },
+  gap: { title: "Messages may have been missed", status: 503, close: 1013 },
+  draining: { title: "The instance is draining", status: 503, close: 1001, retryAfter: 1 },
+  internal: { title: "Internal error", status: 500, close: 1011 },
+} as const satisfies Record<string, Fault>;
+
+export type FaultName = keyof typeof table;
+/** The faults that can end a WebSocket. */
+export type ClosingFaultName = { [N in FaultName]: (typeof table)[N] extends { close: number } ? N : never }[FaultName];
+
+export const faults: Readonly<Record<FaultName, Fault>> = table;
+
+/** The close code of a fault that ends a WebSocket. */
+export function closeCode(name: ClosingFaultName): number {
+  return table[name].close;
+}
+
+/** A fault that a client caused or has to know of. Everything else that is thrown is `internal`. */
+export class Problem extends Error {
+  override readonly name = "Problem";
+  readonly fault: FaultName;
+  readonly headers: Readonly<Record<string, string>>;
+
+  /** `detail` is shown to the client: never put internals or secrets in it. */
+  constructor(fault: FaultName, detail: string, headers: Readonly<Record<string, string>> = {}) {
+    super(detail);
+    this.fault = fault;
+    this.headers = headers;
+  }
+}

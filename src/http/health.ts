@@ -1,0 +1,18 @@
+import { Elysia } from "elysia";
+import { Problem } from "../errors.ts";
+import type { Instance } from "./context.ts";
+import { methodNotAllowed } from "./problems.ts";
+
+/** `GET /livez`: the process turns. `GET /readyz`: clients may come. */
+export function health(instance: Instance) {
+  return new Elysia({ name: "health" })
+    .get("/livez", () => Response.json({ status: "live" }))
+    .get("/readyz", () => {
+      const refusal = instance.refusal();
+      if (refusal !== undefined) throw refusal;
+      if (!instance.hub.bus.ready) throw new Problem("bus-away", "The bus is away, or not every subscription is live.");
+      return Response.json({ status: "ready" });
+    })
+    .all("/livez", methodNotAllowed("GET"))
+    .all("/readyz", methodNotAllowed("GET"));
+}

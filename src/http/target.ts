@@ -1,0 +1,28 @@
+import { resolveKind, type Kind, type Resolved } from "../channels/kind.ts";
+import { parsePath } from "../channels/path.ts";
+import { Problem } from "../errors.ts";
+
+/**
+ * The channel that a request is for. Elysia leaves the path of a `*` route undecoded, and without a usable Host the url is the
+ * bare path, so it is read from the url here, once.
+ *
+ * @param route what stands before the channel's path, as in `/ws/`
+ * @throws Problem `malformed-path`, `no-channel`
+ */
+export function targetChannel(url: string, route: string, kinds: readonly Kind[]): Resolved {
+  const { path } = splitTarget(url);
+  const resolved = resolveKind(kinds, parsePath(path.slice(route.length)));
+  if (resolved === undefined) throw new Problem("no-channel", "There is no such channel.");
+  return resolved;
+}
+
+/** The query of a request. */
+export function targetQuery(url: string): URLSearchParams {
+  return new URLSearchParams(splitTarget(url).query);
+}
+
+function splitTarget(url: string): { path: string; query: string } {
+  const start = url.startsWith("/") ? 0 : url.indexOf("/", url.indexOf("://") + 3);
+  const mark = url.indexOf("?", start);
+  return mark === -1 ? { path: url.slice(start), query: "" } : { path: url.slice(start, mark), query: url.slice(mark + 1) };
+}

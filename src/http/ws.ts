@@ -1,0 +1,60 @@
+import { Elysia } from "elysia";
+import { Connection } from "../connection.ts";
+import { Problem } from "../errors.ts";
+import type { Instance } from "./context.ts";
+import { checkHandshake } from "./handshake.ts";
+import { methodNotAllowed } from "./problems.ts";
+import { targetChannel, targetQuery } from "./target.ts";
+
+const ROUTE = "/ws/";
+const HISTORY_ONLY = ["since", "recent", "hello"];
+
+/**
+ * `GET /ws/<path>`: a WebSocket on a channel.
+ *
+ * An ordinary route that upgrades: Elysia's `.ws()` parses text before any hook sees it. Elysia hands the events of a socket to
+ * the methods of its data, whoever made it, and this is the one place that leans on that.
+ */
+export function websocket(instance: Instance) {
+  const { config, log, hub, connections } = instance;
+  return new Elysia({ name: "websocket" })
+    .get(`${ROUTE}*`, async ({ request, server }) => {
+      const address = server?.requestIP(request)?.address ?? "unknown";
+      const release = connections.admit(address);
+      try {
+        const { kind, channel } = targetChannel(request.url, ROUTE, config.kinds);
+        checkQuery(request.url);
+        const headers = checkHandshake(request.headers);
+        refuseWhileDraining(instance);
+        const seat = await hub.reserve(channel);
+        // From here to the upgrade nothing waits: what the seat promises holds for this turn only.
+        try {
+          refuseWhileDraining(instance);
+          const { messagesPerSecond, slowConsumerBytes } = config.limits;
+          const data = new Connection({ kind, seat, hub, connections, release, address, messagesPerSecond, slowConsumerBytes, log });
+          if (server?.upgrade(request, { data, headers }) !== true)
+            throw new Problem("malformed-request", "The connection cannot be upgraded.");
+          return undefined;
+        } catch (error) {
+          seat.leave();
+          throw error;
+        }
+      } catch (error) {
+        release();
+        throw error;
+      }
+    })
+    .all(`${ROUTE}*`, methodNotAllowed("GET"));
+}
+
+function refuseWhileDraining(instance: Instance): void {
+  const refusal = instance.refusal();
+  if (refusal !== undefined) throw refusal;
+}
+
+function checkQuery(url: string): void {
+  const query = targetQuery(url);
+  for (const name of HISTORY_ONLY) {
+    if (query.has(name)) throw new Problem("malformed-request", `This channel keeps no history, so it takes no ${name}.`);
+  }
+}

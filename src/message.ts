@@ -1,0 +1,10 @@
+/**
+ * A message: what one WebSocket frame carries (RFC 6455 §5.6). A string is a text frame, bytes are a binary frame; neither is
+ * ever parsed, and a string holds no lone surrogate, so that it goes to UTF-8 and back unchanged.
+ */
+export type Message = string | Uint8Array;
+
+/** The bytes of a message on the wire, without a frame's header. */
+export function messageBytes(message: Message): number {
+  return typeof message === "string" ? Buffer.byteLength(message) : message.byteLength;
+}

@@ -1,0 +1,120 @@
+import { Elysia } from "elysia";
+import { Broadcasts } from "./broadcasts.ts";
+import { openBus } from "./bus/open.ts";
+import type { Config } from "./config/config.ts";
+import { Connections } from "./connections.ts";
+import { Problem } from "./errors.ts";
+import type { Instance } from "./http/context.ts";
+import { health } from "./http/health.ts";
+import { problems } from "./http/problems.ts";
+import { publish } from "./http/publish.ts";
+import { websocket } from "./http/ws.ts";
+import { Hub } from "./hub.ts";
+import type { Log } from "./log.ts";
+
+const MIN_BACKLOG_CHECK_BYTES = 16_384;
+/** Bodies are bounded where they are read, so that a refusal can say why; this only stands behind that. */
+const MAX_BODY_BYTES = Number.MAX_SAFE_INTEGER;
+/** How long a closed client may take to say goodbye before the process ends. */
+const GOODBYE_MS = 200;
+
+export interface LockstepServer {
+  readonly url: string;
+  readonly port: number;
+  /**
+   * Stops taking anything new, publishes what waits, lets every client have what was sent to it (both up to the drain
+   * time-out), closes them with 1001, and resolves when everything has ended.
+   */
+  drain(): Promise<void>;
+}
+
+/**
+ * Opens the bus and serves. Resolves once clients are accepted.
+ *
+ * @throws the system's error, with its `code`, where the port cannot be had
+ */
+export async function createServer(config: Config, log: Log): Promise<LockstepServer> {
+  const { limits } = config;
+  let server: Elysia["server"] = null;
+  const hub = await Hub.open({
+    openBus: (listener) => openBus({ url: config.redisUrl, prefix: config.redisPrefix, limits, log }, listener),
+    broadcast: (topic, message) => server?.publish(topic, message),
+    backlogCheckBytes: Math.max(MIN_BACKLOG_CHECK_BYTES, limits.slowConsumerBytes / 4),
+  });
+  const connections = new Connections({ ...limits, pingIntervalMs: config.pingIntervalMs });
+  const broadcasts = new Broadcasts({
+    broadcasts: config.broadcasts,
+    timezone: config.timezone,
+    log,
+    publishTick: (tick) => hub.bus.publishTick(tick),
+  });
+  let refusal: Problem | undefined;
+  const instance: Instance = { config, log, hub, connections, refusal: () => refusal };
+  const app = new Elysia({
+    handler: { standardHostname: false },
+    serve: {
+      hostname: config.host,
+      // Shared ports would let a second server start in silence and take half of the clients.
+      reusePort: false,
+      development: false,
+      maxRequestBodySize: MAX_BODY_BYTES,
+    },
+    websocket: {
+      maxPayloadLength: limits.maxMessageBytes,
+      // Slow readers are found by the hub's look at their backlogs, dead ones by own pings: Bun's limit drops in silence,
+      // and its time-out never comes on a busy channel.
+      backpressureLimit: 0,
+      idleTimeout: 0,
+      sendPings: false,
+      perMessageDeflate: false,
+    },
+  })
+    .use(problems(log))
+    .use(websocket(instance))
+    .use(publish(instance))
+    .use(health(instance))
+    .use(broadcasts.plugin);
+
+  const end = (): void => {
+    broadcasts.stop();
+    connections.close();
+    hub.close();
+  };
+  try {
+    app.listen(config.port);
+  } catch (error) {
+    end();
+    throw error;
+  }
+  server = app.server;
+  if (server === null) throw new Error("the server did not start");
+  broadcasts.start();
+
+  let drained: Promise<void> | undefined;
+  const drain = async (running: NonNullable<typeof server>): Promise<void> => {
+    const deadlineMs = Date.now() + config.drainTimeoutMs;
+    refusal = new Problem("draining", "The instance is draining.");
+    broadcasts.stop();
+    connections.mute();
+    await until(deadlineMs, hub.bus.settled());
+    await connections.drain(deadlineMs);
+    await until(Math.min(deadlineMs, Date.now() + GOODBYE_MS), running.stop(false));
+    await running.stop(true);
+    end();
+  };
+  return {
+    url: server.url.href,
+    port: server.port ?? config.port,
+    drain: () => (drained ??= drain(app.server ?? server)),
+  };
+}
+
+/** Waits for a promise, but not past the deadline. */
+async function until(deadlineMs: number, promise: Promise<void>): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, Math.max(0, deadlineMs - Date.now()));
+  });
+  await Promise.race([promise, late]);
+  clearTimeout(timer);
+}
