@@ -25,7 +25,7 @@ export interface LockstepServer {
    * Stops taking anything new, publishes what waits, lets every client have what was sent to it (both up to the drain
    * time-out), closes them with 1001, and resolves when everything has ended.
    */
-  drain(): Promise<void>;
+  readonly drain: () => Promise<void>;
 }
 
 /**

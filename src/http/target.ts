@@ -3,8 +3,8 @@ import { parsePath } from "../channels/path.ts";
 import { Problem } from "../errors.ts";
 
 /**
- * The channel that a request is for. Elysia leaves the path of a `*` route undecoded, and without a usable Host the url is the
- * bare path, so it is read from the url here, once.
+ * The channel that a request is for. Elysia's `:value` would decode wrongly and its `*` not at all, so the path is read from the
+ * url here, once.
  *
  * @param route what stands before the channel's path, as in `/ws/`
  * @throws Problem `malformed-path`, `no-channel`
@@ -22,7 +22,7 @@ export function targetQuery(url: string): URLSearchParams {
 }
 
 function splitTarget(url: string): { path: string; query: string } {
-  const start = url.startsWith("/") ? 0 : url.indexOf("/", url.indexOf("://") + 3);
+  const start = url.indexOf("/", url.indexOf("://") + 3);
   const mark = url.indexOf("?", start);
   return mark === -1 ? { path: url.slice(start), query: "" } : { path: url.slice(start, mark), query: url.slice(mark + 1) };
 }

@@ -1,0 +1,91 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import type { Redis } from "ioredis";
+import { Instance } from "./support/instance.ts";
+import { RedisServer } from "./support/redis.ts";
+import { waitFor, whileNothingHappens } from "./support/wait.ts";
+
+describe("three instances on one Redis", () => {
+  let redis: RedisServer;
+  let foreign: Redis;
+  let one: Instance;
+  let two: Instance;
+  let three: Instance;
+  beforeAll(async () => {
+    redis = await RedisServer.start();
+    foreign = redis.client();
+    const setup = { env: { REDIS_URL: redis.url }, toml: "[limits]\nmessages_per_second = 0" };
+    [one, two, three] = await Promise.all([Instance.start(setup), Instance.start(setup), Instance.start(setup)]);
+  });
+  afterAll(async () => {
+    await Promise.all([one, two, three].map((instance) => instance.stop()));
+    await redis.stop();
+  });
+
+  test("show all clients one order of what four senders send, text and binary", async () => {
+    const clients = await Promise.all([one, two, three, one].map((instance) => instance.join("rooms/order")));
+    const perSender = 500;
+    for (let index = 0; index < perSender; index += 1) {
+      for (const [sender, client] of clients.entries())
+        client.send(index % 5 === 0 ? Buffer.from(`${sender} ${index}`) : `${sender} ${index}`);
+      if (index % 50 === 0) await Bun.sleep(1);
+    }
+    const seen = await Promise.all(clients.map((client) => client.receive(4 * perSender)));
+    for (const other of seen) expect(other).toEqual(seen[0] ?? []);
+    for (const sender of clients.keys()) {
+      const own = (seen[0] ?? []).map(String).filter((message) => message.startsWith(`${sender} `));
+      expect(own).toEqual(Array.from({ length: perSender }, (_, index) => `${sender} ${index}`));
+    }
+  });
+
+  test("miss no first message of 200 fresh channels, joined on one and published on another", async () => {
+    for (let index = 0; index < 200; index += 1) {
+      const client = await one.join(`rooms/fresh-${index}`);
+      await two.publish(`rooms/fresh-${index}`, `first ${index}`);
+      expect(await client.receive(1)).toEqual([`first ${index}`]);
+      client.destroy();
+    }
+  });
+
+  test("pass on what other programs publish, and let them read what clients send", async () => {
+    const clients = [await one.join("ws_example_channel"), await two.join("ws_example_channel")];
+    const heard: string[] = [];
+    const reader = redis.client();
+    reader.on("message", (_: string, message: string) => heard.push(message));
+    await reader.subscribe("ws_example_channel");
+    expect(await foreign.publish("ws_example_channel", "hello 测试")).toBe(3);
+    await foreign.publish("ws_example_channel", Buffer.from([0xff, 0x41]));
+    clients[0]?.send("from a client");
+    const ticks = /^TODO /;
+    for (const client of clients) {
+      const seen = (): (string | Buffer)[] => client.messages.filter((message) => !ticks.test(String(message)));
+      await waitFor("three messages", () => seen().length === 3);
+      expect(seen()).toEqual(["hello 测试", Buffer.from([0xff, 0x41]), "from a client"]);
+    }
+    await waitFor("the client's text", () => heard.includes("from a client"));
+    expect(heard).toContain("hello 测试");
+  });
+
+  test("are subscribed only while they have clients, and a while longer", async () => {
+    const client = await one.join("rooms/held");
+    const subscribed = async (): Promise<number> => Number((await foreign.pubsub("NUMSUB", "rooms:held"))[1]);
+    expect(await subscribed()).toBe(1);
+    client.destroy();
+    await whileNothingHappens(1000);
+    expect(await subscribed()).toBe(1);
+    await waitFor("the release", async () => (await subscribed()) === 0);
+    const again = await one.join("rooms/held");
+    again.send("works again");
+    expect(await again.receive(1)).toEqual(["works again"]);
+  });
+
+  test("with a prefix are apart from the others on the same Redis", async () => {
+    const apart = await Instance.start({ env: { REDIS_URL: redis.url }, toml: '[redis]\nprefix = "apart:"' });
+    const inside = await apart.join("rooms/a");
+    const outside = await one.join("rooms/a");
+    expect(await foreign.publish("apart:rooms:a", "inside")).toBe(1);
+    outside.send("outside");
+    expect(await inside.receive(1)).toEqual(["inside"]);
+    expect(await outside.receive(1)).toEqual(["outside"]);
+    await apart.stop();
+  });
+});

@@ -1,0 +1,184 @@
+import { describe, expect, test } from "bun:test";
+import { ConfigError, loadConfig } from "../src/config/config.ts";
+import { resolveKind } from "../src/channels/kind.ts";
+import { configOf, type Setup } from "./support/instance.ts";
+
+function faultsOf(setup: Setup): readonly string[] {
+  try {
+    configOf(setup);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.faults.map((fault) => fault.replace(/^\/\S*\/lockstep\.toml/, "FILE"));
+    throw error;
+  }
+  return [];
+}
+
+describe("a configuration", () => {
+  test("has the contract's defaults without file and environment", () => {
+    const { host, port, drainTimeoutMs, pingIntervalMs, redisUrl, logLevel, logFormat, limits, kinds, broadcasts } = loadConfig({});
+    expect({ host, port, drainTimeoutMs, pingIntervalMs, redisUrl, logLevel, logFormat, limits }).toEqual({
+      host: "0.0.0.0",
+      port: 9001,
+      drainTimeoutMs: 10_000,
+      pingIntervalMs: 25_000,
+      redisUrl: "",
+      logLevel: "info",
+      logFormat: "json",
+      limits: {
+        maxMessageBytes: 65_536,
+        messagesPerSecond: 1000,
+        maxConnections: 0,
+        maxConnectionsPerIp: 0,
+        slowConsumerBytes: 1_048_576,
+        publishQueue: 10_000,
+        publishQueueBytes: 67_108_864,
+        publishTimeoutMs: 5000,
+      },
+    });
+    expect(kinds.map(({ path }) => path)).toEqual(["ws_example_channel", "{user_id}", "rooms/{room}"]);
+    expect(broadcasts).toEqual([
+      { channel: "ws_example_channel", pattern: "*/5 * * * * *", message: "TODO 示例:当前时间(周期任务): {time}" },
+    ]);
+  });
+
+  test("takes the environment before the file, and an empty variable as unset", () => {
+    const toml = '[server]\nport = 1\nhost = "::1"\n[log]\nlevel = "warn"';
+    const { port, host, logLevel } = configOf({ toml, env: { PORT: "2", HOST: "", LOG_LEVEL: "error" } });
+    expect([port, host, logLevel]).toEqual([2, "::1", "error"]);
+  });
+
+  test("with its own channels has none of the built-in ones, nor their broadcast", () => {
+    const { kinds, broadcasts } = configOf({ toml: '[[channels]]\npath = "a/{b}"' });
+    expect(kinds.map(({ path }) => path)).toEqual(["a/{b}"]);
+    expect(broadcasts).toEqual([]);
+  });
+
+  test("keeps the built-in channels where it lists broadcasts only", () => {
+    const { kinds, broadcasts } = configOf({ toml: '[[broadcasts]]\npath = "rooms/lobby"\npattern = "0 * * * * *"\nmessage = "m"' });
+    expect(resolveKind(kinds, ["rooms", "x"])?.channel).toBe("rooms:x");
+    expect(broadcasts).toEqual([{ channel: "rooms:lobby", pattern: "0 * * * * *", message: "m" }]);
+  });
+
+  test.each([
+    ["5ms", 5],
+    ["2s", 2000],
+    ["3m", 180_000],
+    ["1h", 3_600_000],
+    ["1d", 86_400_000],
+    ["0s", 0],
+  ])("reads the duration %s as %d ms", (text, ms) => {
+    expect(configOf({ toml: `[limits]\npublish_timeout = "${text}"` }).limits.publishTimeoutMs).toBe(ms);
+  });
+});
+
+describe("a bad configuration", () => {
+  const faults: [what: string, setup: Setup, said: string][] = [
+    ["a port that is no number", { env: { PORT: "abc" } }, 'PORT: found "abc"'],
+    ["a port out of range", { env: { PORT: "65536" } }, "PORT: found 65536, allowed: an integer from 0 to 65535"],
+    ["a time zone that nobody knows", { env: { TZ: "Mars/Olympus" } }, 'TZ: found "Mars/Olympus"'],
+    ["a time zone in the file", { toml: '[server]\ntimezone = "X"' }, 'server.timezone: found "X"'],
+    ["a log level that nobody knows", { env: { LOG_LEVEL: "loud" } }, 'LOG_LEVEL: found "loud", allowed: "error", "warn", "info", "debug"'],
+    ["another scheme", { env: { REDIS_URL: "http://x" } }, 'REDIS_URL: found "http://x"'],
+    ["another database", { env: { REDIS_URL: "redis://x/1" } }, "no database other than 0"],
+    ["options in the url", { env: { REDIS_URL: "redis://x?db=1" } }, "REDIS_URL"],
+    ["a key that nobody knows", { toml: "[server]\nprot = 1" }, "server.prot: found 1, allowed: one of host, port"],
+    ["a table that nobody knows", { toml: "[sever]" }, "sever: found {}"],
+    ["a duration without unit", { toml: '[server]\ndrain_timeout = "10"' }, 'server.drain_timeout: found "10"'],
+    ["no ping interval", { toml: '[server]\nping_interval = "0s"' }, "server.ping_interval"],
+    ["a limit below nothing", { toml: "[limits]\nmax_connections = -1" }, "limits.max_connections: found -1"],
+    ["a limit that is no integer", { toml: "[limits]\nmax_connections = 1.5" }, "limits.max_connections: found 1.5"],
+    ["a kind without path", { toml: "[[channels]]\nname = 'x'" }, "channels[0].path: found nothing"],
+    ["a broken path", { toml: "[[channels]]\npath = 'a//b'" }, "channels[0].path"],
+    ["half a value", { toml: "[[channels]]\npath = 'a/x{b}'" }, "channels[0].path"],
+    ["a value twice", { toml: "[[channels]]\npath = '{a}/{a}'" }, "channels[0].path"],
+    ["a name with a value that the path has not", { toml: "[[channels]]\npath = '{a}'\nname = 'x:{b}'" }, 'channels[0].name: found "{b}"'],
+    ["params of a value that the path has not", { toml: "[[channels]]\npath = '{a}'\nparams = { b = 'integer' }" }, "channels[0].params.b"],
+    ["a broken expression", { toml: "[[channels]]\npath = '{a}'\nparams = { a = ')(' }" }, 'channels[0].params.a: found ")("'],
+    [
+      "an envelope with a variable that nobody knows",
+      { toml: "[[channels]]\npath = 'a'\nenvelope = '$who'" },
+      'channels[0].envelope: found "$who"',
+    ],
+    [
+      "a gap that is neither",
+      { toml: "[[channels]]\npath = 'a'\non_gap = 'drop'" },
+      'channels[0].on_gap: found "drop", allowed: "close", "ignore"',
+    ],
+    [
+      "a broadcast to no channel",
+      { toml: "[[broadcasts]]\npath='x/y'\npattern='* * * * * *'\nmessage=''" },
+      'broadcasts[0].path: found "x/y"',
+    ],
+    [
+      "a pattern without seconds",
+      { toml: "[[broadcasts]]\npath='1'\npattern='* * * * *'\nmessage=''" },
+      'broadcasts[0].pattern: found "* * * * *"',
+    ],
+    ["a day that never comes", { toml: "[[broadcasts]]\npath='1'\npattern='0 0 0 31 2 *'\nmessage=''" }, "broadcasts[0].pattern"],
+    ["a syntax error", { toml: "a = 1\nb = = 2" }, "FILE, line 2, column 5: not valid TOML"],
+  ];
+  test.each(faults)("with %s is a fault that names it", (_, setup, said) => {
+    expect(faultsOf(setup)).toEqual([expect.stringContaining(said)]);
+  });
+
+  const unserved: [place: string, setup: Setup][] = [
+    ["WORKERS", { env: { WORKERS: "2" } }],
+    ["LOCKSTEP_JWT_SECRET", { env: { LOCKSTEP_JWT_SECRET: "hidden" } }],
+    ["LOCKSTEP_API_KEY", { env: { LOCKSTEP_API_KEY: "hidden" } }],
+    ["LOCKSTEP_ORIGINS", { env: { LOCKSTEP_ORIGINS: "https://a" } }],
+    ["server.origins", { toml: "[server]\norigins = []" }],
+    ["server.trusted_proxies", { toml: "[server]\ntrusted_proxies = []" }],
+    ["auth.jwks_url", { toml: "[auth]\njwks_url = ''" }],
+    ["channels[0].history", { toml: "[[channels]]\npath = 'a'\nhistory = { size = 1, ttl = '1m' }" }],
+    ["channels[0].presence", { toml: "[[channels]]\npath = 'a'\npresence = true" }],
+    ["channels[0].access", { toml: "[[channels]]\npath = 'a'\naccess = 'token'" }],
+    ["channels[0].publish", { toml: "[[channels]]\npath = 'a'\npublish = 'key'" }],
+    ["channels[0].owner", { toml: "[[channels]]\npath = '{a}'\nowner = 'a'" }],
+  ];
+  test.each(unserved)("with %s, which this build does not serve, is a fault that shows no secret", (place, setup) => {
+    const [fault, ...others] = faultsOf(setup);
+    expect(fault).toStartWith(`${place}: found`);
+    expect(fault).toEndWith("this build does not serve this setting yet");
+    expect(fault).not.toContain("hidden");
+    expect(others).toEqual([]);
+  });
+
+  test("names every fault at once, one line each, whatever kind of fault it is", () => {
+    const toml = `
+      [server]
+      foo = "many\\nlines"
+      timezone = "A/B"
+      [[channels]]
+      path = "a//b"
+      on_gap = 3
+      [[channels]]
+      path = "{a}"
+      history = true
+      envelope = "$x $y"
+      [[broadcasts]]
+      pattern = "never"`;
+    const said = faultsOf({ toml, env: { PORT: "x", REDIS_URL: "redis://user:hidden@h/2" } });
+    expect(said.map((fault) => fault.split(": found")[0] ?? "").toSorted()).toEqual(
+      [
+        "server.foo",
+        "PORT",
+        "server.timezone",
+        "REDIS_URL",
+        "channels[0].path",
+        "channels[0].on_gap",
+        "channels[1].history",
+        "channels[1].envelope",
+        "channels[1].envelope",
+        "broadcasts[0].path",
+        "broadcasts[0].message",
+        "broadcasts[0].pattern",
+      ].toSorted(),
+    );
+    expect(said.join("")).not.toContain("hidden");
+    expect(said.join("")).not.toContain("\n");
+  });
+
+  test("that cannot be read is a fault that names the file", () => {
+    expect(() => loadConfig({ LOCKSTEP_CONFIG: "/no/such/file.toml" })).toThrow("/no/such/file.toml: cannot be read");
+  });
+});

@@ -1,0 +1,75 @@
+import { describe, expect, test } from "bun:test";
+import { buses } from "./buses.ts";
+import { Client } from "./support/client.ts";
+import { Instance } from "./support/instance.ts";
+import { RedisServer } from "./support/redis.ts";
+import { waitFor } from "./support/wait.ts";
+
+for (const bus of buses) {
+  test(`draining over the ${bus.name} bus closes with 1001 after everything that was sent`, async () => {
+    const running = await bus.start();
+    const instance = await Instance.start({ env: { REDIS_URL: running.url }, toml: "[limits]\nmessages_per_second = 0" });
+    const sender = await instance.join("rooms/a");
+    const readers = await Promise.all(Array.from({ length: 50 }, () => instance.join("rooms/a")));
+    for (let index = 0; index < 2000; index += 1) sender.send(String(index));
+    await sender.receive(1);
+    const published = instance.publish("rooms/a", "in flight");
+    await Bun.sleep(0);
+    const drained = instance.drain();
+    for (const reader of readers) expect(await reader.receiveClose()).toBe(1001);
+    await drained;
+    const answer = await published;
+    const seen = readers[0]?.messages ?? [];
+    for (const reader of readers) expect(reader.messages).toEqual(seen);
+    const numbers = seen.filter((message) => message !== "in flight").map(Number);
+    expect(numbers).toEqual(numbers.map((_, index) => index));
+    expect(seen.includes("in flight")).toBe(answer.status === 200);
+    await running.stop();
+  });
+}
+
+describe("draining", () => {
+  test("lets a slow client have what was sent to it, and refuses what is new", async () => {
+    const instance = await Instance.start({ toml: "[limits]\nmessages_per_second = 0\nslow_consumer_bytes = 100000000" });
+    const slow = await instance.join("rooms/a");
+    const fast = await instance.join("rooms/a");
+    slow.pause();
+    const text = "x".repeat(60_000);
+    for (let index = 0; index < 300; index += 1) {
+      fast.send(`${index} ${text}`);
+      if (index % 20 === 0) await fast.receive(index);
+    }
+    await fast.receive(300);
+    const drained = instance.drain();
+    expect(await fast.receiveClose()).toBe(1001);
+    expect((await fetch(`${instance.url}/livez`)).status).toBe(200);
+    expect((await fetch(`${instance.url}/readyz`)).status).toBe(503);
+    expect((await instance.publish("rooms/a", "late")).status).toBe(503);
+    expect((await Client.ask(instance.port, "/ws/rooms/a")).answer.status).toBe(503);
+    slow.resume();
+    expect(await slow.receiveClose()).toBe(1001);
+    await drained;
+    expect(slow.messages.length).toBe(300);
+  });
+
+  test("waits no longer than its time-out, for a client that does not read or a Redis that is away", async () => {
+    const redis = await RedisServer.start();
+    const toml = '[server]\ndrain_timeout = "500ms"\n[limits]\nmessages_per_second = 0\nslow_consumer_bytes = 100000000';
+    const instance = await Instance.start({ env: { REDIS_URL: redis.url }, toml });
+    const stuck = await instance.join("rooms/a");
+    const fast = await instance.join("rooms/a");
+    stuck.pause();
+    for (let index = 0; index < 300; index += 1) fast.send("x".repeat(60_000));
+    await fast.receive(300);
+    await redis.kill();
+    await waitFor("readyz to say so", async () => !(await instance.ready()));
+    const held = instance.publish("rooms/a", "never").catch(() => undefined);
+    await Bun.sleep(20);
+    const since = Date.now();
+    await instance.drain();
+    expect(Date.now() - since).toBeWithin(400, 2000);
+    expect((await held)?.status).not.toBe(200);
+    stuck.destroy();
+    await redis.stop();
+  });
+});

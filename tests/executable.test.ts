@@ -1,0 +1,113 @@
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import manifest from "../package.json" with { type: "json" };
+import { Client } from "./support/client.ts";
+import { run, Server } from "./support/executable.ts";
+import { freePort, RedisServer } from "./support/redis.ts";
+
+// Also for a plain `bun test`: bunfig.toml's own `timeout` is ignored.
+setDefaultTimeout(30_000);
+
+function file(text: string): string {
+  const path = join(mkdtempSync(join(tmpdir(), "lockstep-file-")), "lockstep.toml");
+  writeFileSync(path, text);
+  return path;
+}
+
+describe("the executable, alone in an empty folder", () => {
+  test("serves on the port that its log names, and ends with 0 on SIGTERM and on SIGINT", async () => {
+    for (const signal of ["SIGTERM", "SIGINT"] as const) {
+      const server = await Server.start();
+      expect(server.log.find(({ msg }) => msg === "listening")).toMatchObject({ url: `http://0.0.0.0:${server.port}/`, pid: server.pid });
+      expect(server.log.filter(({ level, msg }) => level === "warn" && String(msg).includes("no keys")).length).toBe(1);
+      const client = await Client.join(server.port, "/ws/42");
+      client.send("测试");
+      expect(await client.receive(1)).toEqual(['{"type": "user_event", "data": "测试"}']);
+      const ended = server.end(signal);
+      expect(await client.receiveClose()).toBe(1001);
+      expect(await ended).toBe(0);
+    }
+  });
+
+  test("is one system with another over Redis", async () => {
+    const redis = await RedisServer.start();
+    const [one, two] = await Promise.all([Server.start({ REDIS_URL: redis.url }), Server.start({ REDIS_URL: redis.url })]);
+    const clients = await Promise.all([one, two].map((server) => Client.join(server.port, "/ws/rooms/a")));
+    await fetch(`${one.url}/publish/rooms/a`, { method: "POST", body: "hello" });
+    for (const client of clients) expect(await client.receive(1)).toEqual(["hello"]);
+    expect(await Promise.all([one.end(), two.end()])).toEqual([0, 0]);
+    await redis.stop();
+  });
+
+  test("says in one line that its port is taken, and ends with 1", async () => {
+    const server = await Server.start();
+    const second = await run([], { PORT: String(server.port) });
+    expect(second).toEqual({ code: 1, stdout: "", stderr: `lockstep: port ${server.port} on 0.0.0.0 is taken\n` });
+    await server.end();
+  });
+
+  test("reads nothing of the folder that it stands in", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "lockstep-env-"));
+    writeFileSync(join(folder, ".env"), "PORT=1\nLOG_LEVEL=loud\n");
+    const { code } = await run(["check", file("")]);
+    expect(code).toBe(0);
+    const inside = await Server.start({}, folder);
+    expect(inside.port).toBeGreaterThan(1);
+    await inside.end();
+  });
+
+  test("names every fault of its configuration, and ends with 2", async () => {
+    const config = file("[server]\nport = -1\nwhat = 1");
+    for (const result of [await run(["--config", config]), await run([], { LOCKSTEP_CONFIG: config }), await run(["check", config])]) {
+      expect([result.code, result.stdout]).toEqual([2, ""]);
+      expect(result.stderr.trimEnd().split("\n").toSorted()).toEqual([
+        "lockstep: server.port: found -1, allowed: an integer from 0 to 65535",
+        expect.stringMatching(/^lockstep: server\.what: found 1, allowed: one of host, /),
+      ]);
+    }
+    expect(await run([], { WORKERS: "2" })).toMatchObject({ code: 2, stdout: "" });
+  });
+
+  test("takes --config before LOCKSTEP_CONFIG", async () => {
+    const { stderr } = await run(["serve", "--config", "/no/such/one"], { LOCKSTEP_CONFIG: "/no/such/two" });
+    expect(stderr).toContain("/no/such/one");
+    expect(stderr).not.toContain("two");
+  });
+
+  test("checks a file", async () => {
+    const config = file('[[channels]]\npath = "a/{b}"');
+    expect(await run(["check", config])).toEqual({ code: 0, stdout: `${config}: valid, 1 kinds of channel, 0 broadcasts\n`, stderr: "" });
+  });
+
+  test("tells its version and its words", async () => {
+    expect(await run(["--version"])).toEqual({ code: 0, stdout: `${manifest.version}\n`, stderr: "" });
+    const help = await run(["--help"]);
+    expect([help.code, help.stderr]).toEqual([0, ""]);
+    for (const word of ["serve", "check", "healthcheck", "--config", "Exit codes"]) expect(help.stdout).toContain(word);
+  });
+
+  test.each([
+    [["frobnicate"]],
+    [["--frobnicate"]],
+    [["serve", "twice"]],
+    [["check"]],
+    [["check", "a", "b"]],
+    [["healthcheck", "x"]],
+    [["publish"]],
+  ])("ends with 2 and one line for the words %p", async (words) => {
+    const { code, stdout, stderr } = await run(words);
+    expect([code, stdout]).toEqual([2, ""]);
+    expect(stderr).toMatch(/^lockstep: [^\n]+\n$/);
+  });
+
+  test("tells a container whether it is live", async () => {
+    const server = await Server.start();
+    expect((await run(["healthcheck"], { PORT: String(server.port) })).code).toBe(0);
+    await server.end();
+    const { code, stderr } = await run(["healthcheck"], { PORT: String(await freePort()) });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^lockstep: http:\/\/127\.0\.0\.1:\d+\/livez did not answer [^\n]+\n$/);
+  });
+});

@@ -1,0 +1,49 @@
+import { expect, test } from "bun:test";
+import { dirname, join, normalize } from "node:path";
+
+const src = join(import.meta.dir, "../src");
+
+/** From low to high. A file imports its own floor's folder and what lies below; files of one floor are listed together. */
+const floors: readonly (readonly string[])[] = [
+  ["errors.ts", "log.ts", "message.ts", "token-bucket.ts"],
+  ["channels/"],
+  ["config/"],
+  ["bus/"],
+  ["hub.ts"],
+  ["connection.ts", "connections.ts"],
+  ["http/", "broadcasts.ts"],
+  ["server.ts"],
+  ["main.ts"],
+];
+
+/** Packages that only some places may know. */
+const keepers: Readonly<Record<string, readonly string[]>> = {
+  ioredis: ["bus/"],
+  elysia: ["http/", "broadcasts.ts", "server.ts"],
+  "@elysiajs/cron": ["broadcasts.ts"],
+};
+
+const files = [...new Bun.Glob("**/*.ts").scanSync(src)].filter((file) => !file.endsWith(".d.ts"));
+
+function floorOf(file: string): number {
+  return floors.findIndex((floor) => floor.some((place) => (place.endsWith("/") ? file.startsWith(place) : file === place)));
+}
+
+async function importsOf(file: string): Promise<string[]> {
+  const source = await Bun.file(join(src, file)).text();
+  return [...source.matchAll(/^(?:import|export) [^;]*?from "([^"]+)"/gms)].map((match) => match[1] ?? "");
+}
+
+test.each(files)("%s stands on a floor, and imports nothing from above", async (file) => {
+  expect(floorOf(file)).not.toBe(-1);
+  for (const specifier of await importsOf(file)) {
+    if (!specifier.startsWith(".")) {
+      const places = keepers[specifier];
+      if (places !== undefined) expect([file, specifier, places.some((place) => file.startsWith(place))]).toEqual([file, specifier, true]);
+      continue;
+    }
+    const target = normalize(join(dirname(file), specifier));
+    if (target.startsWith("..") || !target.endsWith(".ts")) continue;
+    expect([file, target, floorOf(target) <= floorOf(file)]).toEqual([file, target, true]);
+  }
+});

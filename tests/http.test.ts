@@ -1,0 +1,167 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { connect } from "node:net";
+import { buses } from "./buses.ts";
+import { Instance } from "./support/instance.ts";
+
+/** Sends bytes as they are and resolves with what comes back until the server closes, or a whole answer is there. */
+function raw(port: number, bytes: string | Buffer): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let answer = "";
+    const socket = connect(port, "127.0.0.1", () => socket.write(bytes));
+    socket.on("data", (data) => {
+      answer += data.toString("latin1");
+      const [head = "", body = ""] = answer.split("\r\n\r\n");
+      const length = /content-length: (\d+)/i.exec(head)?.[1];
+      if (length !== undefined && body.length >= Number(length)) socket.destroy();
+    });
+    socket.on("close", () => resolve(answer));
+    socket.on("error", reject);
+  });
+}
+
+for (const bus of buses) {
+  describe(`POST /publish over the ${bus.name} bus`, () => {
+    let running: { url: string; stop(): Promise<void> };
+    let instance: Instance;
+    beforeAll(async () => {
+      running = await bus.start();
+      instance = await Instance.start({ env: { REDIS_URL: running.url } });
+    });
+    afterAll(async () => {
+      await instance.stop();
+      await running.stop();
+    });
+
+    test("publishes text and binary as they are, and answers with the channel", async () => {
+      const client = await instance.join("rooms/a");
+      const binary = { "content-type": "application/octet-stream" };
+      const bodies: [string | Uint8Array<ArrayBuffer>, Record<string, string>][] = [
+        ["hello", {}],
+        ['{"a": 1}', { "content-type": "application/json" }],
+        ["", { "content-type": "text/plain" }],
+        ["\u{feff}测试", { "content-type": "text/plain; charset=utf-8" }],
+        [Uint8Array.of(0xff, 0x01), binary],
+        ["text as bytes", { "content-type": "Application/Octet-Stream; x=y" }],
+      ];
+      for (const [body, headers] of bodies) {
+        const response = await instance.publish("rooms/a", body, headers);
+        expect([response.status, await response.json()]).toEqual([200, { channel: "rooms:a", id: null }]);
+      }
+      expect(await client.receive(6)).toEqual([
+        "hello",
+        '{"a": 1}',
+        "",
+        "\u{feff}测试",
+        Buffer.from([0xff, 0x01]),
+        Buffer.from("text as bytes"),
+      ]);
+    });
+
+    test("orders what was answered before whatever its sender sends next", async () => {
+      const client = await instance.join("rooms/order");
+      for (let index = 0; index < 100; index += 1) {
+        expect((await instance.publish("rooms/order", `http ${index}`)).status).toBe(200);
+        client.send(`ws ${index}`);
+        await client.receive(2 * index + 2);
+      }
+      expect(client.messages).toEqual(Array.from({ length: 200 }, (_, index) => `${index % 2 === 0 ? "http" : "ws"} ${index >> 1}`));
+    });
+
+    test("wraps text in the kind's envelope, and refuses binary there", async () => {
+      const client = await instance.join("7");
+      expect(await (await instance.publish("7", "测试")).json()).toEqual({ channel: "ws_example_user_channel_7", id: null });
+      expect(await client.receive(1)).toEqual(['{"type": "user_event", "data": "测试"}']);
+      const refused = await instance.publish("7", "x", { "content-type": "application/octet-stream" });
+      expect(refused.status).toBe(400);
+    });
+  });
+}
+
+describe("bad input to POST /publish", () => {
+  let instance: Instance;
+  beforeAll(async () => {
+    instance = await Instance.start({ toml: "[limits]\nmax_message_bytes = 1000" });
+  });
+  afterAll(() => instance.stop());
+
+  test("gets a problem that says what is wrong", async () => {
+    const cases: [path: string, body: string | Uint8Array<ArrayBuffer>, headers: Record<string, string>, status: number][] = [
+      ["rooms//a", "x", {}, 400],
+      ["no/such", "x", {}, 404],
+      ["rooms/a", Uint8Array.of(0xc3, 0x28), {}, 400],
+      ["rooms/a", "x", { "idempotency-key": "k" }, 400],
+      ["rooms/a", "x".repeat(1001), {}, 413],
+    ];
+    for (const [path, body, headers, status] of cases) {
+      const response = await instance.publish(path, body, headers);
+      expect([path, response.status, response.headers.get("content-type")]).toEqual([path, status, "application/problem+json"]);
+      expect(await response.json()).toEqual({
+        type: expect.stringMatching(/^urn:lockstep:problem:[a-z-]+$/),
+        title: expect.any(String),
+        status,
+        detail: expect.any(String),
+      });
+    }
+  });
+
+  test("takes the largest message, however it is sent, and refuses one byte more", async () => {
+    const client = await instance.join("rooms/size");
+    expect((await instance.publish("rooms/size", "x".repeat(1000))).status).toBe(200);
+    const chunked = "POST /publish/rooms/size HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    expect(await raw(instance.port, `${chunked}3e8\r\n${"y".repeat(1000)}\r\n0\r\n\r\n`)).toStartWith("HTTP/1.1 200");
+    expect(await raw(instance.port, `${chunked}3e9\r\n${"z".repeat(1001)}\r\n0\r\n\r\n`)).toStartWith("HTTP/1.1 413");
+    expect(await client.receive(2)).toEqual(["x".repeat(1000), "y".repeat(1000)]);
+  });
+
+  test("publishes nothing of an upload that was broken off, and goes on", async () => {
+    const client = await instance.join("rooms/aborted");
+    for (let index = 0; index < 20; index += 1) {
+      const socket = connect(instance.port, "127.0.0.1");
+      socket.write("POST /publish/rooms/aborted HTTP/1.1\r\nHost: a\r\nContent-Length: 500\r\n\r\nhalf");
+      await Bun.sleep(5);
+      socket.destroy();
+    }
+    expect((await instance.publish("rooms/aborted", "whole")).status).toBe(200);
+    expect(await client.receive(1)).toEqual(["whole"]);
+    expect(instance.log.filter(({ level }) => level === "error")).toEqual([]);
+  });
+});
+
+describe("HTTP", () => {
+  let instance: Instance;
+  beforeAll(async () => {
+    instance = await Instance.start();
+  });
+  afterAll(() => instance.stop());
+
+  test("says 200 on /livez and /readyz", async () => {
+    expect((await fetch(`${instance.url}/livez`)).status).toBe(200);
+    expect((await fetch(`${instance.url}/readyz`)).status).toBe(200);
+  });
+
+  test.each(["/", "/nothing", "/ws", "/publish", "/livez/x"])("says 404 on %s", async (path) => {
+    const response = await fetch(instance.url + path);
+    expect([response.status, response.headers.get("content-type")]).toEqual([404, "application/problem+json"]);
+  });
+
+  test.each([
+    ["POST", "/ws/rooms/a", "GET"],
+    ["DELETE", "/ws/rooms/a", "GET"],
+    ["GET", "/publish/rooms/a", "POST"],
+    ["PUT", "/publish/rooms//", "POST"],
+    ["POST", "/livez", "GET"],
+    ["OPTIONS", "/readyz", "GET"],
+  ])("says 405 to %s %s, and what is allowed", async (method, path, allow) => {
+    const response = await fetch(instance.url + path, { method });
+    expect([response.status, response.headers.get("allow")]).toEqual([405, allow]);
+    expect(await response.json()).toMatchObject({ status: 405 });
+  });
+
+  test.each(["", "a b", "\u00ff", "a:99999", "[::1"])(
+    "says 400 to the Host %p, or serves it, but is never confused by it",
+    async (host) => {
+      const answer = await raw(instance.port, `GET /ws/rooms/a HTTP/1.1\r\nHost: ${host}\r\nContent-Length: 0\r\n\r\n`);
+      expect(["HTTP/1.1 400 Bad Request", "HTTP/1.1 426 Upgrade Required"]).toContain(answer.split("\r\n")[0] ?? "");
+    },
+  );
+});

@@ -1,0 +1,72 @@
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { waitFor } from "./wait.ts";
+
+const root = join(import.meta.dir, "../..");
+let built: Promise<string> | undefined;
+
+/** The path of the executable, built by the project's own command; once for a test run. */
+export function executable(): Promise<string> {
+  built ??= (async () => {
+    const build = Bun.spawn([process.execPath, "run", "build"], { cwd: root, stdout: "ignore", stderr: "pipe" });
+    if ((await build.exited) !== 0) throw new Error(`the build failed: ${await new Response(build.stderr).text()}`);
+    return join(root, "dist/lockstep");
+  })();
+  return built;
+}
+
+export interface Finished {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs the executable alone, in an empty folder, with no environment but the given one, until it ends. */
+export async function run(words: readonly string[], env: Record<string, string> = {}): Promise<Finished> {
+  const cwd = mkdtempSync(join(tmpdir(), "lockstep-empty-"));
+  const child = Bun.spawn([await executable(), ...words], { cwd, env, stdout: "pipe", stderr: "pipe" });
+  const [stdout, stderr] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
+  return { code: await child.exited, stdout, stderr };
+}
+
+/** A serving process. */
+export class Server {
+  readonly pid: number;
+  readonly port: number;
+  readonly url: string;
+  readonly log: readonly Record<string, unknown>[];
+  readonly #child: Bun.Subprocess;
+
+  private constructor(child: Bun.Subprocess, log: readonly Record<string, unknown>[], port: number) {
+    this.#child = child;
+    this.pid = child.pid;
+    this.log = log;
+    this.port = port;
+    this.url = `http://127.0.0.1:${port}`;
+  }
+
+  /** Starts the executable in a folder, by default an empty one, and resolves when its log says that it listens. */
+  static async start(env: Record<string, string> = {}, cwd = mkdtempSync(join(tmpdir(), "lockstep-empty-"))): Promise<Server> {
+    const child = Bun.spawn([await executable()], { cwd, env: { PORT: "0", ...env }, stdout: "pipe", stderr: "inherit" });
+    const log: Record<string, unknown>[] = [];
+    const listening = (): Record<string, unknown> | undefined => log.find(({ msg }) => msg === "listening");
+    const read = (async () => {
+      let rest = "";
+      for await (const part of child.stdout.pipeThrough(new TextDecoderStream())) {
+        const lines = (rest + part).split("\n");
+        rest = lines.pop() ?? "";
+        for (const line of lines) log.push(JSON.parse(line));
+      }
+    })();
+    read.catch((error: unknown) => log.push({ level: "error", msg: `the log is no JSON: ${String(error)}` }));
+    await waitFor("the server to listen", () => listening() !== undefined || child.exitCode !== null);
+    return new Server(child, log, Number(new URL(String(listening()?.["url"])).port));
+  }
+
+  /** Sends a signal and resolves with the exit code. */
+  async end(signal: "SIGTERM" | "SIGINT" | "SIGKILL" = "SIGTERM"): Promise<number> {
+    this.#child.kill(signal);
+    return this.#child.exited;
+  }
+}

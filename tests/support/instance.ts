@@ -1,0 +1,71 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { loadConfig, type Config } from "../../src/config/config.ts";
+import { Log } from "../../src/log.ts";
+import { createServer } from "../../src/server.ts";
+import { Client, type JoinOptions } from "./client.ts";
+
+export interface Setup {
+  readonly env?: Readonly<Record<string, string>>;
+  /** A configuration file's text. */
+  readonly toml?: string;
+}
+
+/** A configuration as the server would read it, from text. */
+export function configOf(setup: Setup = {}): Config {
+  const folder = mkdtempSync(join(tmpdir(), "lockstep-config-"));
+  const file = join(folder, "lockstep.toml");
+  writeFileSync(file, setup.toml ?? "");
+  try {
+    return loadConfig(setup.env ?? {}, file);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** A server in this process, on a free port. */
+export class Instance {
+  readonly port: number;
+  readonly url: string;
+  readonly log: Record<string, unknown>[];
+  readonly drain: () => Promise<void>;
+  readonly #clients: Client[] = [];
+
+  private constructor(port: number, log: Record<string, unknown>[], drain: () => Promise<void>) {
+    this.port = port;
+    this.url = `http://127.0.0.1:${port}`;
+    this.log = log;
+    this.drain = drain;
+  }
+
+  static async start(setup: Setup = {}): Promise<Instance> {
+    const log: Record<string, unknown>[] = [];
+    const config = configOf({ ...setup, env: { PORT: "0", HOST: "127.0.0.1", ...setup.env } });
+    const server = await createServer(config, new Log("debug", "json", (line) => log.push(JSON.parse(line))));
+    return new Instance(server.port, log, server.drain);
+  }
+
+  /** Joins a channel; resolves once the server has opened the socket. */
+  async join(path: string, options: JoinOptions = {}): Promise<Client> {
+    const client = await Client.join(this.port, `/ws/${path}`, options);
+    this.#clients.push(client);
+    return client;
+  }
+
+  publish(path: string, body: string | Uint8Array<ArrayBuffer>, headers: Record<string, string> = {}): Promise<Response> {
+    return fetch(`${this.url}/publish/${path}`, { method: "POST", body, headers });
+  }
+
+  async ready(): Promise<boolean> {
+    const response = await fetch(`${this.url}/readyz`);
+    await response.text();
+    return response.ok;
+  }
+
+  /** Ends it, and the clients that joined by it. */
+  async stop(): Promise<void> {
+    for (const client of this.#clients) client.destroy();
+    await this.drain();
+  }
+}

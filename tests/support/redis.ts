@@ -1,0 +1,103 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Redis } from "ioredis";
+
+/** Ways to get a Redis server: what they need, and what they run. */
+const installers: readonly { needs: string; commands: readonly (readonly string[])[] }[] = [
+  {
+    needs: "apt-get",
+    commands: [
+      ["apt-get", "update"],
+      ["apt-get", "install", "-y", "--no-install-recommends", "redis-server"],
+    ],
+  },
+  { needs: "brew", commands: [["brew", "install", "redis"]] },
+];
+
+/** The path of `redis-server`; installs it where that may be done without asking. */
+export function findRedis(): string {
+  const found = Bun.which("redis-server");
+  if (found !== null) return found;
+  for (const { needs, commands } of installers) {
+    if (Bun.which(needs) === null) continue;
+    const rights = needs === "apt-get" && process.getuid?.() !== 0 ? ["sudo", "-n"] : [];
+    const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1" };
+    for (const command of commands) Bun.spawnSync([...rights, ...command], { stdout: "ignore", stderr: "inherit", env });
+  }
+  const installed = Bun.which("redis-server");
+  if (installed === null)
+    throw new Error("the tests need redis-server 7: install it (apt-get install redis-server, or brew install redis)");
+  return installed;
+}
+
+/** A port that nobody listens on at this moment. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.on("error", reject);
+    probe.listen(0, "127.0.0.1", () => {
+      const address = probe.address();
+      const port = typeof address === "object" && address !== null ? address.port : 0;
+      probe.close(() => resolve(port));
+    });
+  });
+}
+
+/** A real Redis of the tests' own, on a free port, that keeps nothing. */
+export class RedisServer {
+  readonly port: number;
+  readonly url: string;
+  readonly #folder: string;
+  #process: Bun.Subprocess | undefined;
+  readonly #clients: Redis[] = [];
+
+  private constructor(port: number) {
+    this.port = port;
+    this.url = `redis://127.0.0.1:${port}`;
+    this.#folder = mkdtempSync(join(tmpdir(), "lockstep-redis-"));
+  }
+
+  static async start(): Promise<RedisServer> {
+    const server = new RedisServer(await freePort());
+    await server.start();
+    return server;
+  }
+
+  /** Starts it (again), and resolves when it answers. */
+  async start(): Promise<void> {
+    const words = ["--port", String(this.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", this.#folder];
+    this.#process = Bun.spawn([findRedis(), ...words], { stdout: "ignore", stderr: "ignore" });
+    const client = this.client();
+    await client.ping();
+    client.disconnect();
+  }
+
+  /** A client of another program, with ioredis's own patience. */
+  client(): Redis {
+    const client = new Redis(this.url, { retryStrategy: () => 20, maxRetriesPerRequest: null });
+    client.on("error", () => "it is tried again");
+    this.#clients.push(client);
+    return client;
+  }
+
+  async kill(): Promise<void> {
+    this.#process?.kill("SIGKILL");
+    await this.#process?.exited;
+  }
+
+  pause(): void {
+    this.#process?.kill("SIGSTOP");
+  }
+
+  resume(): void {
+    this.#process?.kill("SIGCONT");
+  }
+
+  async stop(): Promise<void> {
+    for (const client of this.#clients) client.disconnect();
+    await this.kill();
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
