@@ -42,8 +42,8 @@ async function serve(words: readonly string[], file: string | undefined): Promis
   const server = await createServer(config, log).catch((error: unknown) => {
     throw new Error(listenFault(config, error));
   });
-  log.info("listening", { url: server.url, pid: process.pid, version: manifest.version });
   log.warn("no keys are set: anybody may join and publish on every channel");
+  log.info("listening", { url: server.url, pid: process.pid, version: manifest.version });
   const signal = await stopped;
   log.info("draining", { signal });
   await server.drain();

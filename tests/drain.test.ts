@@ -13,17 +13,21 @@ for (const bus of buses) {
     const readers = await Promise.all(Array.from({ length: 50 }, () => instance.join("rooms/a")));
     for (let index = 0; index < 2000; index += 1) sender.send(String(index));
     await sender.receive(1);
-    const published = instance.publish("rooms/a", "in flight");
+    // It may come too late to be accepted at all; then nobody has seen it either.
+    const published = instance.publish("rooms/a", "in flight").then(
+      ({ status }) => status,
+      () => 0,
+    );
     await Bun.sleep(0);
     const drained = instance.drain();
     for (const reader of readers) expect(await reader.receiveClose()).toBe(1001);
     await drained;
-    const answer = await published;
+    const status = await published;
     const seen = readers[0]?.messages ?? [];
     for (const reader of readers) expect(reader.messages).toEqual(seen);
     const numbers = seen.filter((message) => message !== "in flight").map(Number);
     expect(numbers).toEqual(numbers.map((_, index) => index));
-    expect(seen.includes("in flight")).toBe(answer.status === 200);
+    expect(seen.includes("in flight")).toBe(status === 200);
     await running.stop();
   });
 }

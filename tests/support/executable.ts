@@ -36,6 +36,7 @@ export class Server {
   readonly port: number;
   readonly url: string;
   readonly log: readonly Record<string, unknown>[];
+  static readonly #running = new Set<Server>();
   readonly #child: Bun.Subprocess;
 
   private constructor(child: Bun.Subprocess, log: readonly Record<string, unknown>[], port: number) {
@@ -61,11 +62,19 @@ export class Server {
     })();
     read.catch((error: unknown) => log.push({ level: "error", msg: `the log is no JSON: ${String(error)}` }));
     await waitFor("the server to listen", () => listening() !== undefined || child.exitCode !== null);
-    return new Server(child, log, Number(new URL(String(listening()?.["url"])).port));
+    const server = new Server(child, log, Number(new URL(String(listening()?.["url"])).port));
+    Server.#running.add(server);
+    return server;
+  }
+
+  /** Kills every server that still runs. */
+  static async endAll(): Promise<void> {
+    await Promise.all([...Server.#running].map((server) => server.end("SIGKILL")));
   }
 
   /** Sends a signal and resolves with the exit code. */
   async end(signal: "SIGTERM" | "SIGINT" | "SIGKILL" = "SIGTERM"): Promise<number> {
+    Server.#running.delete(this);
     this.#child.kill(signal);
     return this.#child.exited;
   }
