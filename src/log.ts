@@ -19,6 +19,11 @@ export class Log {
     this.#write = write;
   }
 
+  /** Written whatever the level: other programs wait for it. */
+  announce(msg: string, fields?: Fields): void {
+    this.#write(this.#line("info", msg, fields));
+  }
+
   error(msg: string, fields?: Fields): void {
     this.#record("error", msg, fields);
   }
@@ -35,15 +40,15 @@ export class Log {
     this.#record("debug", msg, fields);
   }
 
-  #record(level: LogLevel, msg: string, fields: Fields = {}): void {
-    if (logLevels.indexOf(level) > this.#threshold) return;
+  #record(level: LogLevel, msg: string, fields: Fields | undefined): void {
+    if (logLevels.indexOf(level) <= this.#threshold) this.#write(this.#line(level, msg, fields));
+  }
+
+  #line(level: LogLevel, msg: string, fields: Fields = {}): string {
     const time = new Date().toISOString();
-    if (this.#format === "json") {
-      this.#write(`${JSON.stringify({ time, level, msg, ...fields })}\n`);
-      return;
-    }
+    if (this.#format === "json") return `${JSON.stringify({ time, level, msg, ...fields })}\n`;
     const rest = Object.entries(fields).map(([key, value]) => ` ${key}=${JSON.stringify(value)}`);
-    this.#write(`${time} ${level.toUpperCase().padEnd(5)} ${msg}${rest.join("")}\n`);
+    return `${time} ${level.toUpperCase().padEnd(5)} ${msg}${rest.join("")}\n`;
   }
 }
 

@@ -43,7 +43,7 @@ async function serve(words: readonly string[], file: string | undefined): Promis
     throw new Error(listenFault(config, error));
   });
   log.warn("no keys are set: anybody may join and publish on every channel");
-  log.info("listening", { url: server.url, pid: process.pid, version: manifest.version });
+  log.announce("listening", { url: server.url, pid: process.pid, version: manifest.version });
   const signal = await stopped;
   log.info("draining", { signal });
   await server.drain();
@@ -115,6 +115,7 @@ async function run(words: readonly string[]): Promise<number> {
   const [name = "serve", ...rest] = positionals;
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (command === undefined) throw new UsageError(`unknown command ${JSON.stringify(name)}; see lockstep --help`);
+  if (values.config === "") throw new UsageError("--config takes a file");
   if (values.config !== undefined && command === check) throw new UsageError("check takes its file as a word");
   return command(rest, values.config);
 }

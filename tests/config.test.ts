@@ -89,6 +89,8 @@ describe("a bad configuration", () => {
     ["a limit that is no integer", { toml: "[limits]\nmax_connections = 1.5" }, "limits.max_connections: found 1.5"],
     ["a kind without path", { toml: "[[channels]]\nname = 'x'" }, "channels[0].path: found nothing"],
     ["a broken path", { toml: "[[channels]]\npath = 'a//b'" }, "channels[0].path"],
+    ["a path that never comes", { toml: "[[channels]]\npath = 'a/../b'" }, "channels[0].path"],
+    ["a broadcast to a pattern", { toml: "[[broadcasts]]\npath='rooms/{room}'\npattern='* * * * * *'\nmessage=''" }, "broadcasts[0].path"],
     ["half a value", { toml: "[[channels]]\npath = 'a/x{b}'" }, "channels[0].path"],
     ["a value twice", { toml: "[[channels]]\npath = '{a}/{a}'" }, "channels[0].path"],
     ["a name with a value that the path has not", { toml: "[[channels]]\npath = '{a}'\nname = 'x:{b}'" }, 'channels[0].name: found "{b}"'],
@@ -179,6 +181,17 @@ describe("a bad configuration", () => {
   });
 
   test("that cannot be read is a fault that names the file", () => {
-    expect(() => loadConfig({ LOCKSTEP_CONFIG: "/no/such/file.toml" })).toThrow("/no/such/file.toml: cannot be read");
+    expect(() => loadConfig({ LOCKSTEP_CONFIG: "/no/such/file.toml", PORT: "x" })).toThrow(
+      /^LOCKSTEP_CONFIG, \/no\/such\/file\.toml: cannot be read [^\n]+\nPORT: found "x"[^\n]+$/,
+    );
+    expect(() => loadConfig({ LOCKSTEP_CONFIG: "/no/such/file.toml" }, "/none/either")).toThrow(/^\/none\/either: cannot be read/);
+  });
+
+  test("that is no UTF-8, or no TOML, is a fault beside those of the environment", () => {
+    expect(faultsOf({ toml: Buffer.from("a = '\xff'", "latin1"), env: { PORT: "x" } })).toEqual([
+      "FILE: not valid TOML (it is not UTF-8)",
+      expect.stringContaining("PORT"),
+    ]);
+    expect(faultsOf({ toml: "= 1", env: { PORT: "x" } })).toEqual([expect.stringContaining("line 1"), expect.stringContaining("PORT")]);
   });
 });

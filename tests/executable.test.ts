@@ -31,6 +31,13 @@ describe("the executable, alone in an empty folder", () => {
     }
   });
 
+  test("ends at once when nothing waits, also while Redis is away, and says that it listens at every level", async () => {
+    const server = await Server.start({ REDIS_URL: `redis://127.0.0.1:${await freePort()}`, LOG_LEVEL: "error" });
+    const since = Date.now();
+    expect(await server.end()).toBe(0);
+    expect(Date.now() - since).toBeLessThan(1000);
+  });
+
   test("is one system with another over Redis", async () => {
     const redis = await RedisServer.start();
     const [one, two] = await Promise.all([Server.start({ REDIS_URL: redis.url }), Server.start({ REDIS_URL: redis.url })]);
@@ -96,6 +103,7 @@ describe("the executable, alone in an empty folder", () => {
     [["check", "a", "b"]],
     [["healthcheck", "x"]],
     [["publish"]],
+    [["--config="]],
   ])("ends with 2 and one line for the words %p", async (words) => {
     const { code, stdout, stderr } = await run(words);
     expect([code, stdout]).toEqual([2, ""]);

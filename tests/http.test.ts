@@ -157,11 +157,20 @@ describe("HTTP", () => {
     expect(await response.json()).toMatchObject({ status: 405 });
   });
 
-  test.each(["", "a b", "\u00ff", "a:99999", "[::1"])(
-    "says 400 to the Host %p, or serves it, but is never confused by it",
+  test.each(["", "a b", "a/b?c", "<script>", "/", "房间"])(
+    "serves the Host %p or says 400, whatever the path's length, and never takes one path for another",
     async (host) => {
-      const answer = await raw(instance.port, `GET /ws/rooms/a HTTP/1.1\r\nHost: ${host}\r\nContent-Length: 0\r\n\r\n`);
-      expect(["HTTP/1.1 400 Bad Request", "HTTP/1.1 426 Upgrade Required"]).toContain(answer.split("\r\n")[0] ?? "");
+      for (const path of ["ws/5", "ws/rooms/a", "aaaaaaaaaaaaaaa/ws/5", "nothing"]) {
+        const answer = await raw(instance.port, `GET /${path} HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+        const expected =
+          answer.startsWith("HTTP/1.1 400") ||
+          (path.startsWith("ws/") ? answer.startsWith("HTTP/1.1 426") : answer.startsWith("HTTP/1.1 404"));
+        expect([host, path, answer.split("\r\n")[0], expected]).toEqual([host, path, expect.any(String), true]);
+      }
     },
   );
+
+  test.each(["livez", "readyz"])("says 200 on /%s to a load balancer that sends no Host", async (path) => {
+    expect(await raw(instance.port, `GET /${path} HTTP/1.0\r\n\r\n`)).toMatch(/^HTTP\/1\.[01] 200 OK/);
+  });
 });

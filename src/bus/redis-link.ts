@@ -2,6 +2,8 @@ import { Redis } from "ioredis";
 import { describeError, type Log } from "../log.ts";
 
 const CONNECT_TIMEOUT_MS = 2000;
+/** A process that ends waits this long for a farewell, also from a Redis that is not there. */
+const DISCONNECT_TIMEOUT_MS = 100;
 const RECONNECT_STEP_MS = 50;
 const RECONNECT_MAX_MS = 500;
 const WATCH_MS = 500;
@@ -28,6 +30,7 @@ export class RedisLink {
       lazyConnect: true,
       connectionName: `lockstep-${name}`,
       connectTimeout: CONNECT_TIMEOUT_MS,
+      disconnectTimeout: DISCONNECT_TIMEOUT_MS,
       retryStrategy: () => Math.min((this.#failures += 1) * RECONNECT_STEP_MS, RECONNECT_MAX_MS),
       enableOfflineQueue: false,
       autoResubscribe: false,

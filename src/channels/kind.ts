@@ -1,5 +1,6 @@
 import { Problem } from "../errors.ts";
 import type { Message } from "../message.ts";
+import { segmentFault } from "./path.ts";
 import { compileEnvelope, envelopeVariables, unknownVariables, type Envelope } from "./envelope.ts";
 
 /** A kind of channel as a configuration file writes it (contract §8, `[[channels]]`). */
@@ -110,8 +111,8 @@ export function kindFaults(settings: KindSettings): KindFault[] {
   for (const segment of settings.path.split("/")) {
     const value = VALUE.exec(segment)?.[1];
     if (value !== undefined) found.push(value);
-    if (segment === "" || (value === undefined && /[{}]/.test(segment))) {
-      faults.push({ key: "path", found: settings.path, allowed: "segments between slashes, each plain text or one {value}" });
+    if (value === undefined && (/[{}]/.test(segment) || segmentFault(segment) !== undefined)) {
+      faults.push({ key: "path", found: settings.path, allowed: "segments between slashes, each plain text as in a path, or one {value}" });
       break;
     }
   }

@@ -13,14 +13,18 @@ export function parsePath(raw: string): string[] {
   return raw.split("/").map(parseSegment);
 }
 
+/** What is wrong with a decoded segment, if anything. */
+export function segmentFault(value: string): string | undefined {
+  if (value === "") return "A path has no empty segment and no trailing slash.";
+  if (value === "." || value === "..") return "A segment may not be . or ..";
+  if (CONTROL.test(value)) return "A segment may not hold control characters.";
+  return Buffer.byteLength(value) > MAX_VALUE_BYTES ? `A segment holds at most ${MAX_VALUE_BYTES} bytes of UTF-8.` : undefined;
+}
+
 function parseSegment(raw: string): string {
-  if (raw === "") throw new Problem("malformed-path", "A path has no empty segment and no trailing slash.");
   const value = decodeSegment(raw);
-  if (value === "." || value === "..") throw new Problem("malformed-path", "A segment may not be . or ..");
-  if (CONTROL.test(value)) throw new Problem("malformed-path", "A segment may not hold control characters.");
-  if (Buffer.byteLength(value) > MAX_VALUE_BYTES) {
-    throw new Problem("malformed-path", `A segment holds at most ${MAX_VALUE_BYTES} bytes of UTF-8.`);
-  }
+  const fault = segmentFault(value);
+  if (fault !== undefined) throw new Problem("malformed-path", fault);
   return value;
 }
 

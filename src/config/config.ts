@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import { readFileSync } from "node:fs";
 import { Value, ValueErrorType, type ValueError } from "@sinclair/typebox/value";
 import { Cron } from "croner";
@@ -5,7 +6,7 @@ import { parse, TomlError } from "smol-toml";
 import { builtinBroadcasts, builtinKinds, type BroadcastSettings } from "../channels/builtin.ts";
 import { Kind, kindFaults, resolveKind } from "../channels/kind.ts";
 import { parsePath } from "../channels/path.ts";
-import { describeError, type LogFormat, type LogLevel } from "../log.ts";
+import type { LogFormat, LogLevel } from "../log.ts";
 import { environmentKeys, parseDuration, settingsSchema, type Settings } from "./schema.ts";
 
 /** What the server runs by. Durations are in milliseconds, sizes in bytes; see contract §8 for each. */
@@ -70,35 +71,44 @@ const KIND_KEYS = ["path", "name", "params", "envelope"];
 /**
  * Reads the configuration file, if there is one, and the environment, which wins. An empty variable counts as unset.
  *
- * @param file the path of a TOML file; default: `LOCKSTEP_CONFIG`
+ * @param file the path of a TOML file; wins over `LOCKSTEP_CONFIG`
  * @throws ConfigError with every fault
  */
-export function loadConfig(environment: Environment, file = environment["LOCKSTEP_CONFIG"] ?? ""): Config {
-  const raw = file === "" ? {} : readToml(file);
+export function loadConfig(environment: Environment, file?: string): Config {
+  const { raw, fault: unreadable } = readToml(file, environment["LOCKSTEP_CONFIG"]);
   const place = overlay(raw, environment);
   const settings = Value.Default(settingsSchema, raw);
   const faults = schemaFaults(settings, place);
   const sound = (pointer: string): boolean => ![...faults.keys()].some((faulty) => overlaps(faulty, pointer));
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- only what is sound is read of it
   const more = meaningFaults(settings as Settings, place, sound);
-  if (faults.size > 0 || more.length > 0 || !Value.Check(settingsSchema, settings)) throw new ConfigError([...faults.values(), ...more]);
+  const all = [...unreadable, ...faults.values(), ...more];
+  if (all.length > 0 || !Value.Check(settingsSchema, settings)) throw new ConfigError(all);
   return freeze(settings);
 }
 
-function readToml(file: string): Raw {
-  let source: string;
+/** What the file says, or nothing and the fault where it cannot be read. */
+function readToml(given: string | undefined, fromEnvironment = ""): { raw: Raw; fault: string[] } {
+  const file = given ?? fromEnvironment;
+  if (file === "") return { raw: {}, fault: [] };
+  const name = given === undefined ? `LOCKSTEP_CONFIG, ${file}` : file;
+  let bytes: Buffer;
   try {
-    source = readFileSync(file, "utf8");
+    bytes = readFileSync(file);
   } catch (error) {
-    throw new ConfigError([`${file}: cannot be read (${describeError(error)})`]);
+    return { raw: {}, fault: [`${name}: cannot be read (${messageOf(error)})`] };
   }
+  if (!isUtf8(bytes)) return { raw: {}, fault: [`${name}: not valid TOML (it is not UTF-8)`] };
   try {
-    return parse(source);
+    return { raw: parse(bytes.toString("utf8")), fault: [] };
   } catch (error) {
     const where = error instanceof TomlError ? `, line ${error.line}, column ${error.column}` : "";
-    const what = error instanceof Error ? error.message.split("\n")[0] : "";
-    throw new ConfigError([`${file}${where}: not valid TOML (${what})`]);
+    return { raw: {}, fault: [`${name}${where}: not valid TOML (${messageOf(error)})`] };
   }
+}
+
+function messageOf(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).split("\n")[0] ?? "";
 }
 
 /** Puts the variables over the file's keys, and returns how to call a place. */
@@ -170,7 +180,9 @@ function meaningFaults(settings: Settings, place: Place, sound: (pointer: string
   for (const [index, broadcast] of broadcasts.entries()) {
     // Which paths are of a kind can be said only of kinds that are sound.
     const known = !kindsAreSound || !sound(`/broadcasts/${index}/path`) || channelOf(kindsOf(settings), broadcast.path) !== undefined;
-    if (!known) faults.push(fault(`broadcasts[${index}].path`, show(broadcast.path), "the path of a channel of some kind"));
+    if (!known || (sound(`/broadcasts/${index}/path`) && /[{}]/.test(broadcast.path))) {
+      faults.push(fault(`broadcasts[${index}].path`, show(broadcast.path), "the path of one channel of some kind, without {values}"));
+    }
     if (sound(`/broadcasts/${index}/pattern`) && !isPattern(broadcast.pattern)) {
       const allowed = 'cron with seconds, six fields as in "*/5 * * * * *", that comes to pass';
       faults.push(fault(`broadcasts[${index}].pattern`, show(broadcast.pattern), allowed));

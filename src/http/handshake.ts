@@ -21,8 +21,8 @@ export function checkHandshake(headers: Headers): Record<string, string> {
   if (!KEY.test(headers.get("sec-websocket-key")?.trim() ?? "")) {
     throw new Problem("malformed-request", "Sec-WebSocket-Key is not 16 bytes in base64.");
   }
-  const offered = headers.get("sec-websocket-protocol");
-  if (offered === null) return {};
+  const offered = headers.get("sec-websocket-protocol")?.trim() ?? "";
+  if (offered === "") return {};
   if (!offered.split(",").some((protocol) => protocol.trim() === SUBPROTOCOL)) {
     throw new Problem("unknown-subprotocol", `The server speaks the subprotocol ${SUBPROTOCOL}, or none.`);
   }

@@ -1,20 +1,16 @@
 import { Elysia } from "elysia";
 import { faults, Problem } from "../errors.ts";
 import { describeError, type Log } from "../log.ts";
+import { badHost } from "./target.ts";
 
 /** The one edge where errors become answers: `application/problem+json` (RFC 9457). What is no `Problem` is logged and shows nothing of itself. */
 export function problems(log: Log) {
-  return new Elysia({ name: "problems" }).onRequest(refuseBadHost).onError({ as: "global" }, ({ code, error, request }) => {
+  return new Elysia({ name: "problems" }).onError({ as: "global" }, ({ code, error, request }) => {
     if (error instanceof Problem) return problemResponse(error);
-    if (code === "NOT_FOUND") return problemResponse(new Problem("no-route", "There is nothing at this path."));
+    if (code === "NOT_FOUND") return problemResponse(badHost(request.url) ?? new Problem("no-route", "There is nothing at this path."));
     log.error("a request failed", { method: request.method, error: describeError(error) });
     return problemResponse(new Problem("internal", "The server failed; the fault is logged."));
   });
-}
-
-/** With a Host that is no authority Bun's url is the bare path, which Elysia reads wrongly; RFC 9112 §3.2 wants a 400. */
-function refuseBadHost({ request }: { request: Request }): void {
-  if (request.url.startsWith("/")) throw new Problem("malformed-request", "The Host header is empty or not valid.");
 }
 
 function problemResponse(problem: Problem): Response {

@@ -7,13 +7,23 @@ import { Problem } from "../errors.ts";
  * url here, once.
  *
  * @param route what stands before the channel's path, as in `/ws/`
- * @throws Problem `malformed-path`, `no-channel`
+ * @throws Problem `malformed-request`, `malformed-path`, `no-channel`
  */
 export function targetChannel(url: string, route: string, kinds: readonly Kind[]): Resolved {
+  const misread = badHost(url);
+  if (misread !== undefined) throw misread;
   const { path } = splitTarget(url);
   const resolved = resolveKind(kinds, parsePath(path.slice(route.length)));
   if (resolved === undefined) throw new Problem("no-channel", "There is no such channel.");
   return resolved;
+}
+
+/**
+ * Without a Host that is an authority Bun's url is the bare path. Elysia reads that wrongly, and finds this route or that by
+ * the length of the path, so such a request goes nowhere (RFC 9112 §3.2 wants a 400).
+ */
+export function badHost(url: string): Problem | undefined {
+  return url.startsWith("/") ? new Problem("malformed-request", "The Host header is missing or not valid.") : undefined;
 }
 
 /** The query of a request. */

@@ -9,7 +9,7 @@ import { Client, type JoinOptions } from "./client.ts";
 export interface Setup {
   readonly env?: Readonly<Record<string, string>>;
   /** A configuration file's text. */
-  readonly toml?: string;
+  readonly toml?: string | Buffer;
 }
 
 /** A configuration as the server would read it, from text. */
