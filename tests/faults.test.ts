@@ -3,7 +3,8 @@ import type { Redis } from "ioredis";
 import { Client } from "./support/client.ts";
 import { Instance, type Setup } from "./support/instance.ts";
 import { freePort, RedisServer } from "./support/redis.ts";
-import { waitFor } from "./support/wait.ts";
+import { Proxy } from "./support/proxy.ts";
+import { waitFor, whileNothingHappens } from "./support/wait.ts";
 
 // Also for a plain `bun test`: bunfig.toml's own `timeout` is ignored.
 setDefaultTimeout(30_000);
@@ -53,6 +54,25 @@ describe("a Redis that is away", () => {
       await waitFor("readyz to be back", () => instance.ready());
       await client.receiveClose();
     }
+  });
+
+  test("is noticed within 3 s behind a network that swallows everything, also while connecting, and found again", async () => {
+    const proxy = await Proxy.start(redis.port);
+    const instance = await start("", { REDIS_URL: `redis://127.0.0.1:${proxy.port}` });
+    proxy.hold();
+    const since = Date.now();
+    await waitFor("readyz to say so", async () => !(await instance.ready()));
+    expect(Date.now() - since).toBeLessThan(3000);
+    // Long enough for attempts to hang in Redis's greeting: they have to be given up, too.
+    await whileNothingHappens(3000);
+    proxy.release();
+    proxy.cut();
+    await waitFor("readyz to be back", () => instance.ready(), 3000);
+    const client = await instance.join("rooms/a");
+    client.send("back");
+    expect(await client.receive(1)).toEqual(["back"]);
+    await instance.stop();
+    proxy.stop();
   });
 
   test("makes upgrades a 503 within 3 s, and lets them in as soon as it is back", async () => {
