@@ -62,6 +62,7 @@ async function check(words: readonly string[]): Promise<number> {
 async function healthcheck(words: readonly string[], file: string | undefined): Promise<number> {
   expectWords(words, 0, "healthcheck takes no words");
   const { host, port } = loadConfig(process.env, file);
+  if (port === 0) throw new UsageError("healthcheck needs a port; with 0 only the server's log names the one that was picked");
   const url = `http://${localAddress(host)}:${port}/livez`;
   try {
     const response = await fetch(url, { signal: AbortSignal.timeout(HEALTHCHECK_TIMEOUT_MS) });

@@ -114,6 +114,7 @@ describe("the executable, alone in an empty folder", () => {
     const server = await Server.start();
     expect((await run(["healthcheck"], { PORT: String(server.port) })).code).toBe(0);
     await server.end();
+    expect((await run(["healthcheck"], { PORT: "0" })).code).toBe(2);
     const { code, stderr } = await run(["healthcheck"], { PORT: String(await freePort()) });
     expect(code).toBe(1);
     expect(stderr).toMatch(/^lockstep: http:\/\/127\.0\.0\.1:\d+\/livez did not answer [^\n]+\n$/);
