@@ -21,6 +21,10 @@ describe("three instances on one Redis", () => {
     await redis.stop();
   });
 
+  test("are ready as soon as they have started", async () => {
+    for (const instance of [one, two, three]) expect(await instance.ready()).toBe(true);
+  });
+
   test("show all clients one order of what four senders send, text and binary", async () => {
     const clients = await Promise.all([one, two, three, one].map((instance) => instance.join("rooms/order")));
     const perSender = 500;

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { Kind } from "../src/channels/kind.ts";
+import type { Message } from "../src/message.ts";
 import { buses } from "./buses.ts";
 import { Client, frame } from "./support/client.ts";
 import { Instance } from "./support/instance.ts";
@@ -240,6 +242,36 @@ describe("an opening handshake", () => {
   ];
   test.each(paths)("for /ws/%s is answered %d", async (path, expected) => {
     expect(await status(`/ws/${path}`)).toBe(expected);
+  });
+});
+
+describe("a handler that throws", () => {
+  class Throwing extends Kind {
+    override encode(message: Message): Message {
+      if (message === "throw") throw new Error("the handler's fault");
+      return message;
+    }
+  }
+
+  test("harms its own connection only, which is closed with 1011, and is logged once", async () => {
+    const instance = await Instance.start({ kinds: [new Throwing({ path: "faulty" })] });
+    const victim = await instance.join("faulty");
+    const other = await instance.join("faulty");
+    victim.send("before");
+    await other.receive(1);
+    victim.send("throw");
+    victim.send("after");
+    expect(await victim.receiveClose()).toBe(1011);
+    other.send("still here");
+    expect(await other.receive(2)).toEqual(["before", "still here"]);
+    const response = await instance.publish("faulty", "throw");
+    expect([response.status, JSON.stringify(await response.json())]).toEqual([500, expect.not.stringContaining("handler's fault")]);
+    const logged = instance.log.filter(({ level }) => level === "error");
+    expect(logged.map(({ msg, error }) => [msg, error])).toEqual([
+      ["a message handler failed", "Error: the handler's fault"],
+      ["a request failed", "Error: the handler's fault"],
+    ]);
+    await instance.stop();
   });
 });
 

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Kind } from "../../src/channels/kind.ts";
 import { loadConfig, type Config } from "../../src/config/config.ts";
 import { Log } from "../../src/log.ts";
 import { createServer } from "../../src/server.ts";
@@ -10,6 +11,8 @@ export interface Setup {
   readonly env?: Readonly<Record<string, string>>;
   /** A configuration file's text. */
   readonly toml?: string | Buffer;
+  /** Kinds that no configuration could write, instead of the configured ones. */
+  readonly kinds?: readonly Kind[];
 }
 
 /** A configuration as the server would read it, from text. */
@@ -18,7 +21,8 @@ export function configOf(setup: Setup = {}): Config {
   const file = join(folder, "lockstep.toml");
   writeFileSync(file, setup.toml ?? "");
   try {
-    return loadConfig(setup.env ?? {}, file);
+    const config = loadConfig(setup.env ?? {}, file);
+    return { ...config, kinds: setup.kinds ?? config.kinds };
   } finally {
     rmSync(folder, { recursive: true });
   }
