@@ -10,14 +10,11 @@ import { TokenBucket } from "./token-bucket.ts";
 
 type Socket = ServerWebSocket<Connection>;
 
-export interface ConnectionOptions {
-  readonly kind: Kind;
-  readonly seat: Seat;
+/** What all connections of an instance share. */
+export interface ConnectionHouse {
   readonly hub: Hub;
   readonly connections: Connections;
-  /** Frees the connection's place under the limits. */
-  readonly release: () => void;
-  readonly address: string;
+  /** 0: no limit. */
   readonly messagesPerSecond: number;
   readonly slowConsumerBytes: number;
   readonly log: Log;
@@ -28,7 +25,10 @@ export interface ConnectionOptions {
  * raw socket (see http/ws.ts). They are synchronous, so a client's frames keep their order, and they never throw: Bun would end the process.
  */
 export class Connection implements Sender, Subscriber {
-  readonly #options: ConnectionOptions;
+  readonly #house: ConnectionHouse;
+  readonly #kind: Kind;
+  readonly #seat: Seat;
+  readonly #address: string;
   readonly #rate: TokenBucket | undefined;
   #socket: Socket | undefined;
   #retiring: ClosingFaultName | undefined;
@@ -39,14 +39,18 @@ export class Connection implements Sender, Subscriber {
   #quietSinceMs = Date.now();
   #pingDueMs: number;
 
-  constructor(options: ConnectionOptions) {
-    this.#options = options;
-    this.#rate = options.messagesPerSecond === 0 ? undefined : new TokenBucket(options.messagesPerSecond);
-    this.#pingDueMs = this.#quietSinceMs + options.connections.pingIntervalMs;
+  /** @param address admitted by `connections`; its place is freed when the connection ends */
+  constructor(house: ConnectionHouse, kind: Kind, seat: Seat, address: string) {
+    this.#house = house;
+    this.#kind = kind;
+    this.#seat = seat;
+    this.#address = address;
+    this.#rate = house.messagesPerSecond === 0 ? undefined : new TokenBucket(house.messagesPerSecond);
+    this.#pingDueMs = this.#quietSinceMs + house.connections.pingIntervalMs;
   }
 
   get onGap(): OnGap {
-    return this.#options.kind.onGap;
+    return this.#kind.onGap;
   }
 
   get broken(): boolean {
@@ -55,8 +59,8 @@ export class Connection implements Sender, Subscriber {
 
   open(socket: Socket): void {
     this.#socket = socket;
-    this.#options.connections.add(this);
-    this.#options.seat.take(this);
+    this.#house.connections.add(this);
+    this.#house.hub.take(this.#seat, this);
   }
 
   message(_: Socket, message: Message): void {
@@ -66,9 +70,8 @@ export class Connection implements Sender, Subscriber {
       this.retire("too-fast");
       return;
     }
-    const { kind, seat, hub } = this.#options;
     try {
-      hub.publish(seat.channel, kind.encode(message, null), this);
+      this.#house.hub.publish(this.#seat.channel, this.#kind.encode(message, null), this);
     } catch (error) {
       this.#fail(error);
     }
@@ -87,13 +90,13 @@ export class Connection implements Sender, Subscriber {
   }
 
   close(_: Socket, code: number, reason: string): void {
-    const { seat, connections, release, address, log } = this.#options;
+    const { hub, connections, log } = this.#house;
     this.#socket = undefined;
     this.#retiring ??= "internal";
-    seat.leave(this);
+    hub.leave(this.#seat, this);
     connections.remove(this);
-    release();
-    log.debug("connection closed", { channel: seat.channel, address, code, reason });
+    connections.release(this.#address);
+    log.debug("connection closed", { channel: this.#seat.channel, address: this.#address, code, reason });
   }
 
   listen(topic: string): void {
@@ -113,15 +116,15 @@ export class Connection implements Sender, Subscriber {
   }
 
   checkBacklog(): void {
-    if ((this.#socket?.getBufferedAmount() ?? 0) > this.#options.slowConsumerBytes) this.retire("slow-reader");
+    if ((this.#socket?.getBufferedAmount() ?? 0) > this.#house.slowConsumerBytes) this.retire("slow-reader");
   }
 
   retire(fault: ClosingFaultName): void {
     if (this.#retiring !== undefined) return;
     this.#retiring = fault;
     this.#muted = true;
-    this.#options.seat.leave(this);
-    this.#options.connections.retired(this);
+    this.#house.hub.leave(this.#seat, this);
+    this.#house.connections.retired(this);
     this.#closeWhenSent();
   }
 
@@ -159,8 +162,8 @@ export class Connection implements Sender, Subscriber {
       this.retire(error.fault);
       return;
     }
-    const { seat, address, log } = this.#options;
-    log.error("a message handler failed", { channel: seat.channel, address, error: describeError(error) });
+    const channel = this.#seat.channel;
+    this.#house.log.error("a message handler failed", { channel, address: this.#address, error: describeError(error) });
     this.retire("internal");
   }
 }

@@ -40,11 +40,11 @@ export class Connections {
   }
 
   /**
-   * Gives a place to a client of an address; what is returned frees it, once.
+   * Gives a place to a client of an address, until `release`.
    *
    * @throws Problem `too-many-connections`, `too-many-connections-of-address`
    */
-  admit(address: string): () => void {
+  admit(address: string): void {
     const { maxConnections, maxConnectionsPerIp } = this.#options;
     const ofAddress = this.#perIp.get(address) ?? 0;
     if (maxConnections > 0 && this.#admitted >= maxConnections) {
@@ -55,15 +55,14 @@ export class Connections {
     }
     this.#admitted += 1;
     this.#perIp.set(address, ofAddress + 1);
-    let admitted = true;
-    return () => {
-      if (!admitted) return;
-      admitted = false;
-      this.#admitted -= 1;
-      const left = (this.#perIp.get(address) ?? 1) - 1;
-      if (left === 0) this.#perIp.delete(address);
-      else this.#perIp.set(address, left);
-    };
+  }
+
+  /** Frees a place that was admitted, once for each. */
+  release(address: string): void {
+    this.#admitted -= 1;
+    const left = (this.#perIp.get(address) ?? 1) - 1;
+    if (left === 0) this.#perIp.delete(address);
+    else this.#perIp.set(address, left);
   }
 
   add(connection: Connection): void {

@@ -25,7 +25,8 @@ export interface Subscriber {
   retire(fault: ClosingFaultName): void;
 }
 
-interface LocalChannel {
+/** A channel that has clients here, or had some a moment ago. */
+export interface LocalChannel {
   readonly name: string;
   topic: string;
   readonly subscribers: Set<Subscriber>;
@@ -35,11 +36,19 @@ interface LocalChannel {
   unchecked: number;
 }
 
-/** A client's place on a channel: reserved, then taken, then left. */
-export interface Seat {
-  readonly channel: string;
-  take(subscriber: Subscriber): void;
-  leave(subscriber?: Subscriber): void;
+/** A client's place on a channel: reserved, then taken, then left; see {@link Hub}. */
+export class Seat {
+  readonly local: LocalChannel;
+  state: "reserved" | "taken" | "left" = "reserved";
+
+  constructor(local: LocalChannel) {
+    this.local = local;
+  }
+
+  /** The channel's name on the bus. */
+  get channel(): string {
+    return this.local.name;
+  }
 }
 
 export interface HubOptions {
@@ -93,18 +102,40 @@ export class Hub implements BusListener {
    * @throws Problem `bus-away` after 2.5 s
    */
   async reserve(channel: string): Promise<Seat> {
-    const local = this.#enter(channel);
-    const seat = this.#seat(local);
+    const seat = new Seat(this.#enter(channel));
     const deadline = Date.now() + JOIN_TIMEOUT_MS;
     let generation: number;
     do {
       generation = this.#generation;
       if (!(await within(deadline - Date.now(), this.bus.subscribe(channel)))) {
-        seat.leave();
+        this.leave(seat);
         throw new Problem("bus-away", "The bus is away.");
       }
     } while (generation !== this.#generation);
     return seat;
+  }
+
+  /** The subscriber listens from now on. */
+  take(seat: Seat, subscriber: Subscriber): void {
+    const { local } = seat;
+    seat.state = "taken";
+    local.reserved -= 1;
+    local.subscribers.add(subscriber);
+    subscriber.listen(local.topic);
+  }
+
+  /** Gives a seat back, taken or not. A second time does nothing: by then another channel may stand under the name. */
+  leave(seat: Seat, subscriber?: Subscriber): void {
+    const { local, state } = seat;
+    if (state === "left") return;
+    seat.state = "left";
+    if (state === "reserved") local.reserved -= 1;
+    if (subscriber !== undefined) {
+      local.subscribers.delete(subscriber);
+      this.#withGap.delete(subscriber);
+      subscriber.unlisten(local.topic);
+    }
+    if (local.subscribers.size === 0 && local.reserved === 0) this.#idle.set(local, Date.now());
   }
 
   publish(channel: string, message: Message, sender: Sender): void {
@@ -162,31 +193,6 @@ export class Hub implements BusListener {
     this.#idle.delete(local);
     local.reserved += 1;
     return local;
-  }
-
-  #seat(local: LocalChannel): Seat {
-    let state: "reserved" | "taken" | "left" = "reserved";
-    return {
-      channel: local.name,
-      take: (subscriber) => {
-        state = "taken";
-        local.reserved -= 1;
-        local.subscribers.add(subscriber);
-        subscriber.listen(local.topic);
-      },
-      leave: (subscriber) => {
-        // Only once: by the second time another channel may stand under the name.
-        if (state === "left") return;
-        if (state === "reserved") local.reserved -= 1;
-        state = "left";
-        if (subscriber !== undefined) {
-          local.subscribers.delete(subscriber);
-          this.#withGap.delete(subscriber);
-          subscriber.unlisten(local.topic);
-        }
-        if (local.subscribers.size === 0 && local.reserved === 0) this.#idle.set(local, Date.now());
-      },
-    };
   }
 
   #releaseIdle(): void {

@@ -1,5 +1,5 @@
 import { Elysia } from "elysia";
-import { Connection } from "../connection.ts";
+import { Connection, type ConnectionHouse } from "../connection.ts";
 import { Problem } from "../errors.ts";
 import type { Instance } from "./context.ts";
 import { checkHandshake } from "./handshake.ts";
@@ -17,10 +17,12 @@ const HISTORY_ONLY = ["since", "recent", "hello"];
  */
 export function websocket(instance: Instance) {
   const { config, log, hub, connections } = instance;
+  const { messagesPerSecond, slowConsumerBytes } = config.limits;
+  const house: ConnectionHouse = { hub, connections, messagesPerSecond, slowConsumerBytes, log };
   return new Elysia({ name: "websocket" })
     .get(`${ROUTE}*`, async ({ request, server }) => {
       const address = server?.requestIP(request)?.address ?? "unknown";
-      const release = connections.admit(address);
+      connections.admit(address);
       try {
         const { kind, channel } = targetChannel(request.url, ROUTE, config.kinds);
         checkQuery(request.url);
@@ -30,17 +32,16 @@ export function websocket(instance: Instance) {
         // From here to the upgrade nothing waits: what the seat promises holds for this turn only.
         try {
           refuseWhileDraining(instance);
-          const { messagesPerSecond, slowConsumerBytes } = config.limits;
-          const data = new Connection({ kind, seat, hub, connections, release, address, messagesPerSecond, slowConsumerBytes, log });
+          const data = new Connection(house, kind, seat, address);
           if (server?.upgrade(request, { data, headers }) !== true)
             throw new Problem("malformed-request", "The connection cannot be upgraded.");
           return undefined;
         } catch (error) {
-          seat.leave();
+          hub.leave(seat);
           throw error;
         }
       } catch (error) {
-        release();
+        connections.release(address);
         throw error;
       }
     })
