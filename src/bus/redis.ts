@@ -117,8 +117,12 @@ class RedisBus implements Bus {
     if (!this.ready) throw new Problem("bus-away", "The bus is away.");
     const key = `${this.#prefix}lockstep:tick:${tick.schedule}`;
     const { dueMs, periodMs, text } = tick;
-    const claimed = await this.#publisher.client.eval(tickScript, 1, key, dueMs, periodMs, this.#prefix + tick.channel, text, TICK_TTL_MS);
-    return claimed === 1;
+    try {
+      const channel = this.#prefix + tick.channel;
+      return (await this.#publisher.client.eval(tickScript, 1, key, dueMs, periodMs, channel, text, TICK_TTL_MS)) === 1;
+    } catch (error) {
+      throw new Problem("not-confirmed", `The bus did not confirm the tick: ${describeError(error)}`);
+    }
   }
 
   async settled(): Promise<void> {
@@ -210,11 +214,15 @@ class RedisBus implements Bus {
 
   #lost(): void {
     this.#session += 1;
+    let lost = this.#subscribed;
     this.#subscribed = false;
     for (const subscription of this.#subscriptions.values()) {
-      if (subscription.live) Object.assign(subscription, { live: false, ...deferred() });
+      if (!subscription.live) continue;
+      Object.assign(subscription, { live: false, ...deferred() });
+      lost = true;
     }
-    if (!this.#closed) this.#listener.lost();
+    // An attempt to connect that fails loses nothing more.
+    if (lost && !this.#closed) this.#listener.lost();
   }
 
   #received(channel: Buffer, payload: Buffer): void {
