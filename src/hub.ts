@@ -124,7 +124,7 @@ export class Hub implements BusListener {
     subscriber.listen(local.topic);
   }
 
-  /** Gives a seat back, taken or not. A second time does nothing: by then another channel may stand under the name. */
+  /** Gives a seat back, taken or not. A second time does nothing. */
   leave(seat: Seat, subscriber?: Subscriber): void {
     const { local, state } = seat;
     if (state === "left") return;
@@ -135,7 +135,9 @@ export class Hub implements BusListener {
       this.#withGap.delete(subscriber);
       subscriber.unlisten(local.topic);
     }
-    if (local.subscribers.size === 0 && local.reserved === 0) this.#idle.set(local, Date.now());
+    // A client with a gap may have stayed longer than its channel: another one stands under the name then.
+    const current = this.#channels.get(local.name) === local;
+    if (current && local.subscribers.size === 0 && local.reserved === 0) this.#idle.set(local, Date.now());
   }
 
   publish(channel: string, message: Message, sender: Sender): void {

@@ -15,7 +15,7 @@ import type { Log } from "./log.ts";
 const MIN_BACKLOG_CHECK_BYTES = 16_384;
 /** Bodies are bounded where they are read, so that a refusal can say why; this only stands behind that. */
 const MAX_BODY_BYTES = Number.MAX_SAFE_INTEGER;
-/** How long a closed client may take to say goodbye before the process ends. */
+/** How long answers and goodbyes may take on their way before the process ends. */
 const GOODBYE_MS = 200;
 
 export interface LockstepServer {
@@ -98,9 +98,10 @@ export async function createServer(config: Config, log: Log): Promise<LockstepSe
     connections.mute();
     await until(deadlineMs, hub.bus.settled());
     await connections.drain(deadlineMs);
-    await until(Math.min(deadlineMs, Date.now() + GOODBYE_MS), running.stop(false));
-    await running.stop(true);
+    // What still waits is refused now, and HTTP may say so.
     end();
+    await until(Date.now() + GOODBYE_MS, running.stop(false));
+    await running.stop(true);
   };
   return {
     url: server.url.href,

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { connect } from "node:net";
 import type { Redis } from "ioredis";
+import { Client, frame } from "./support/client.ts";
 import { Instance } from "./support/instance.ts";
 import { RedisServer } from "./support/redis.ts";
 import { waitFor, whileNothingHappens } from "./support/wait.ts";
@@ -80,6 +82,44 @@ describe("three instances on one Redis", () => {
     const again = await one.join("rooms/held");
     again.send("works again");
     expect(await again.receive(1)).toEqual(["works again"]);
+  });
+
+  test("let go of a channel whose client vanished before it was in", async () => {
+    const subscribed = async (): Promise<number> => Number((await foreign.pubsub("NUMSUB", "rooms:vanished"))[1]);
+    for (let index = 0; index < 20; index += 1) {
+      const socket = connect(one.port, "127.0.0.1");
+      const handshake =
+        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
+      socket.write(`GET /ws/rooms/vanished HTTP/1.1\r\nHost: a\r\n${handshake}\r\n\r\n`);
+      await Bun.sleep(index % 3);
+      socket.resetAndDestroy();
+    }
+    await waitFor("the subscription", async () => (await subscribed()) === 1);
+    await waitFor("the release", async () => (await subscribed()) === 0);
+  });
+
+  test("write a burst that comes in one turn, however little may wait while Redis is away", async () => {
+    const toml = "[limits]\nmessages_per_second = 0\npublish_queue = 0\npublish_queue_bytes = 0";
+    const instance = await Instance.start({ env: { REDIS_URL: redis.url }, toml });
+    const client = await instance.join("rooms/burst");
+    client.write(Buffer.concat(Array.from({ length: 20_000 }, (_, index) => frame(1, String(index)))));
+    const seen = await client.receive(20_000);
+    expect(seen).toEqual(seen.map((_, index) => String(index)));
+    await instance.stop();
+  });
+
+  test("do not suffer for a channel that Redis does not permit", async () => {
+    await foreign.acl("SETUSER", "some", "on", ">pw", "~*", "+@all", "resetchannels", "&rooms:*");
+    const instance = await Instance.start({ env: { REDIS_URL: redis.url.replace("//", "//some:pw@") } });
+    const permitted = await instance.join("rooms/a");
+    const [refused, meanwhile] = await Promise.all([Client.ask(instance.port, "/ws/ws_example_channel"), instance.join("rooms/b")]);
+    expect(refused.answer.status).toBe(503);
+    meanwhile.send("b");
+    expect(await meanwhile.receive(1)).toEqual(["b"]);
+    permitted.send("a");
+    expect(await permitted.receive(1)).toEqual(["a"]);
+    expect(await instance.ready()).toBe(true);
+    await instance.stop();
   });
 
   test("with a prefix are apart from the others on the same Redis", async () => {

@@ -66,6 +66,7 @@ describe("a configuration", () => {
     ["1h", 3_600_000],
     ["1d", 86_400_000],
     ["0s", 0],
+    ["30d", 2_147_483_647],
   ])("reads the duration %s as %d ms", (text, ms) => {
     expect(configOf({ toml: `[limits]\npublish_timeout = "${text}"` }).limits.publishTimeoutMs).toBe(ms);
   });
@@ -88,6 +89,8 @@ describe("a bad configuration", () => {
     ["a limit below nothing", { toml: "[limits]\nmax_connections = -1" }, "limits.max_connections: found -1"],
     ["a limit that is no integer", { toml: "[limits]\nmax_connections = 1.5" }, "limits.max_connections: found 1.5"],
     ["a kind without path", { toml: "[[channels]]\nname = 'x'" }, "channels[0].path: found nothing"],
+    ["a prototype", { toml: "[server]\n__proto__ = { port = 1 }" }, 'server.__proto__: found {"port":1}'],
+    ["a prototype in a list", { toml: "[[channels]]\npath = '{a}'\nparams = { __proto__ = 'x' }" }, "channels[0].params.__proto__"],
     ["a broken path", { toml: "[[channels]]\npath = 'a//b'" }, "channels[0].path"],
     ["a path that never comes", { toml: "[[channels]]\npath = 'a/../b'" }, "channels[0].path"],
     ["a broadcast to a pattern", { toml: "[[broadcasts]]\npath='rooms/{room}'\npattern='* * * * * *'\nmessage=''" }, "broadcasts[0].path"],

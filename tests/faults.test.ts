@@ -198,6 +198,22 @@ describe("a lost subscription", () => {
     for (const client of old) expect(client.messages).toEqual(["before"]);
   });
 
+  test("leaves no newcomer deaf when a client with a gap outlives its channel", async () => {
+    const instance = await start();
+    const [gone, withGap] = await Promise.all([instance.join("rooms/a"), instance.join("rooms/a")]);
+    await redis.kill();
+    await waitFor("readyz to say so", async () => !(await instance.ready()));
+    gone.destroy();
+    // Longer than a channel without clients is kept.
+    await whileNothingHappens(4500);
+    await redis.start();
+    expect(await withGap.receiveClose()).toBe(1013);
+    const newcomer = await instance.join("rooms/a");
+    await whileNothingHappens(4500);
+    await instance.publish("rooms/a", "heard");
+    expect(await newcomer.receive(1)).toEqual(["heard"]);
+  });
+
   test("of the publishing connection closes nobody", async () => {
     const instance = await start();
     const client = await instance.join("rooms/a");

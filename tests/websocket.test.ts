@@ -310,6 +310,18 @@ describe("pings", () => {
     await instance.stop();
   });
 
+  test("need no answer from a client that sends something itself", async () => {
+    const instance = await Instance.start({ toml: '[server]\nping_interval = "100ms"' });
+    const talker = await instance.join("rooms/a", { silent: true });
+    for (let index = 1; index <= 20; index += 1) {
+      talker.send("noise");
+      await Bun.sleep(30);
+    }
+    expect(await talker.receive(20)).toHaveLength(20);
+    expect(talker.closed).toBe(false);
+    await instance.stop();
+  });
+
   test("find a dead peer also on a busy channel", async () => {
     const instance = await Instance.start({ toml: '[server]\nping_interval = "200ms"' });
     const dead = await instance.join("rooms/a", { silent: true });

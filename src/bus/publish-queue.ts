@@ -47,10 +47,16 @@ export class PublishQueue {
     return this.#waiting.length - this.#head;
   }
 
-  /** Takes a message in, or refuses it where too much waits already. */
-  add(channel: string, payload: string | Buffer, sender: Sender): void {
+  /** True when so many messages can be taken at once that it is time to write them. */
+  get full(): boolean {
+    return this.waiting >= MAX_BATCH || this.#waitingBytes >= MAX_BATCH_BYTES;
+  }
+
+  /** Takes a message in, or refuses it where it has to wait and too much waits already. */
+  add(channel: string, payload: string | Buffer, sender: Sender, hasToWait: boolean): void {
     const bytes = typeof payload === "string" ? Buffer.byteLength(payload) : payload.length;
-    if (this.waiting >= this.#limits.publishQueue || this.#waitingBytes + bytes > this.#limits.publishQueueBytes) {
+    const tooMuch = this.waiting >= this.#limits.publishQueue || this.#waitingBytes + bytes > this.#limits.publishQueueBytes;
+    if ((hasToWait || this.#congested(0, 0)) && tooMuch) {
       sender.refused(new Problem("queue-full", "Too many messages wait for the bus."));
       return;
     }
@@ -64,7 +70,7 @@ export class PublishQueue {
     const items: Pending[] = [];
     let bytes = 0;
     while (items.length < MAX_BATCH && bytes < MAX_BATCH_BYTES) {
-      if (this.#unansweredCount + items.length >= MAX_UNANSWERED || this.#unansweredBytes + bytes >= MAX_UNANSWERED_BYTES) break;
+      if (this.#congested(items.length, bytes)) break;
       const item = this.#shift();
       if (item === undefined) break;
       // After a refusal nothing of the same sender may follow: it would arrive behind a hole.
@@ -115,6 +121,11 @@ export class PublishQueue {
     this.#unansweredCount = 0;
     this.#unansweredBytes = 0;
     this.#settleEmpty();
+  }
+
+  /** Whether nothing may be written beyond what is unanswered and so much more. */
+  #congested(count: number, bytes: number): boolean {
+    return this.#unansweredCount + count >= MAX_UNANSWERED || this.#unansweredBytes + bytes >= MAX_UNANSWERED_BYTES;
   }
 
   #shift(): Pending | undefined {

@@ -1,3 +1,4 @@
+import { ReplyError } from "ioredis";
 import { Problem } from "../errors.ts";
 import { describeError, type Log } from "../log.ts";
 import type { Message } from "../message.ts";
@@ -109,8 +110,10 @@ class RedisBus implements Bus {
       sender.refused(new Problem("bus-away", "The server is shutting down."));
       return;
     }
-    this.#queue.add(this.#prefix + channel, encodeFrame(message), sender);
-    this.#flushSoon();
+    this.#queue.add(this.#prefix + channel, encodeFrame(message), sender, !this.ready);
+    // A burst in one turn must not pile up: while Redis answers, nothing has to wait.
+    if (this.#queue.full) this.#flush();
+    else this.#flushSoon();
   }
 
   async publishTick(tick: Tick): Promise<boolean> {
@@ -181,7 +184,9 @@ class RedisBus implements Bus {
     const session = (this.#session += 1);
     const all = [...this.#subscriptions.values()];
     for (let start = 0; start < all.length; start += SUBSCRIBE_BATCH) {
-      await this.#acknowledge(all.slice(start, start + SUBSCRIBE_BATCH));
+      // Some may have been given up while the others were acknowledged.
+      const wanted = all.slice(start, start + SUBSCRIBE_BATCH).filter((one) => this.#subscriptions.get(one.channel) === one);
+      if (wanted.length > 0) await this.#acknowledge(wanted);
       if (session !== this.#session) return;
     }
     // From the last acknowledgement to here is one turn: nobody can have asked for more in between and been forgotten.
@@ -199,9 +204,18 @@ class RedisBus implements Bus {
     }
   }
 
-  /** Subscribes and waits. It marks the subscriptions it was given, not those that stand under their names by then. */
+  /** Subscribes and waits; what Redis does not permit stays unacknowledged. It marks the subscriptions it was given, not those that stand under their names by then. */
   async #acknowledge(subscriptions: readonly Subscription[]): Promise<void> {
-    await this.#subscriber.client.subscribe(...subscriptions.map(({ channel }) => this.#prefix + channel));
+    try {
+      await this.#subscriber.client.subscribe(...subscriptions.map(({ channel }) => this.#prefix + channel));
+    } catch (error) {
+      if (!(error instanceof ReplyError)) throw error;
+      // Redis refuses all for one that it does not permit: the others must not suffer for it.
+      const [one, ...more] = subscriptions;
+      if (one === undefined || more.length > 0) for (const each of subscriptions) await this.#acknowledge([each]);
+      else this.#log.error("redis refused a subscription", { channel: one.channel, error: describeError(error) });
+      return;
+    }
     for (const subscription of subscriptions) {
       subscription.live = true;
       subscription.acknowledge();

@@ -76,13 +76,14 @@ const KIND_KEYS = ["path", "name", "params", "envelope"];
  */
 export function loadConfig(environment: Environment, file?: string): Config {
   const { raw, fault: unreadable } = readToml(file, environment["LOCKSTEP_CONFIG"]);
+  const poisoned = takePrototypes(raw, "");
   const place = overlay(raw, environment);
   const settings = Value.Default(settingsSchema, raw);
   const faults = schemaFaults(settings, place);
   const sound = (pointer: string): boolean => ![...faults.keys()].some((faulty) => overlaps(faulty, pointer));
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- only what is sound is read of it
   const more = meaningFaults(settings as Settings, place, sound);
-  const all = [...unreadable, ...faults.values(), ...more];
+  const all = [...unreadable, ...poisoned, ...faults.values(), ...more];
   if (all.length > 0 || !Value.Check(settingsSchema, settings)) throw new ConfigError(all);
   return freeze(settings);
 }
@@ -105,6 +106,17 @@ function readToml(given: string | undefined, fromEnvironment = ""): { raw: Raw; 
     const where = error instanceof TomlError ? `, line ${error.line}, column ${error.column}` : "";
     return { raw: {}, fault: [`${name}${where}: not valid TOML (${messageOf(error)})`] };
   }
+}
+
+/** Takes every key `__proto__` away and names it: copied on, it would become settings that no check sees. */
+function takePrototypes(value: unknown, path: string): string[] {
+  if (typeof value !== "object" || value === null) return [];
+  return Object.entries(value).flatMap(([key, inner]) => {
+    const here = Array.isArray(value) ? `${path}[${key}]` : `${path}${path === "" ? "" : "."}${key}`;
+    if (key !== "__proto__") return takePrototypes(inner, here);
+    Reflect.deleteProperty(value, key);
+    return [fault(here, show(inner), "any other key")];
+  });
 }
 
 function messageOf(error: unknown): string {

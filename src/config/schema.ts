@@ -115,8 +115,11 @@ export const environmentKeys: Readonly<Record<string, readonly [table: string, k
 
 const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
-/** Milliseconds of a duration that the schema let through. */
+/** The longest time that a timer can count; a longer one would fire at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** Milliseconds of a duration that the schema let through; 24 days stand for all that is longer. */
 export function parseDuration(value: string): number {
   const unit = value.replace(/^[0-9]+/, "");
-  return Number.parseInt(value, 10) * (unitMs[unit] ?? 0);
+  return Math.min(MAX_TIMER_MS, Number.parseInt(value, 10) * (unitMs[unit] ?? 0));
 }
