@@ -151,6 +151,14 @@ describe("the last time a job was due", () => {
   });
 });
 
+test("a schedule of seconds goes on in the hour that a clock is set back, as croner 6 did not", () => {
+  const job = new Cron("*/5 * * * * *", { paused: true, timezone: "Europe/Berlin" });
+  const start = Date.parse("2026-10-25T00:30:00.000Z");
+  const runs = job.nextRuns(1440, new Date(start)).map((run) => run.getTime());
+  expect(runs).toEqual(runs.map((_, index) => start + 5000 * (index + 1)));
+  expect(lastDue(job, Date.parse("2026-10-25T01:15:03.000Z"))?.toISOString()).toBe("2026-10-25T01:15:00.000Z");
+});
+
 test("a time is written in its zone", () => {
   const time = new Date("2024-08-14T16:05:09Z");
   expect(formatTime(time, "Asia/Shanghai")).toBe("2024-08-15 00:05:09");
