@@ -1,4 +1,4 @@
-import { mkdtempSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { waitFor } from "./wait.ts";
@@ -27,7 +27,9 @@ export async function run(words: readonly string[], env: Record<string, string> 
   const cwd = mkdtempSync(join(tmpdir(), "lockstep-empty-"));
   const child = Bun.spawn([await executable(), ...words], { cwd, env, stdout: "pipe", stderr: "pipe" });
   const [stdout, stderr] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
-  return { code: await child.exited, stdout, stderr };
+  const code = await child.exited;
+  rmSync(cwd, { recursive: true });
+  return { code, stdout, stderr };
 }
 
 /** A serving process. */
@@ -38,9 +40,11 @@ export class Server {
   readonly log: readonly Record<string, unknown>[];
   static readonly #running = new Set<Server>();
   readonly #child: Bun.Subprocess;
+  readonly #folder: string;
 
-  private constructor(child: Bun.Subprocess, log: readonly Record<string, unknown>[], port: number) {
+  private constructor(child: Bun.Subprocess, folder: string, log: readonly Record<string, unknown>[], port: number) {
     this.#child = child;
+    this.#folder = folder;
     this.pid = child.pid;
     this.log = log;
     this.port = port;
@@ -62,7 +66,7 @@ export class Server {
     })();
     read.catch((error: unknown) => log.push({ level: "error", msg: `the log is no JSON: ${String(error)}` }));
     await waitFor("the server to listen", () => listening() !== undefined || child.exitCode !== null);
-    const server = new Server(child, log, Number(new URL(String(listening()?.["url"])).port));
+    const server = new Server(child, cwd, log, Number(new URL(String(listening()?.["url"])).port));
     Server.#running.add(server);
     return server;
   }
@@ -76,6 +80,8 @@ export class Server {
   async end(signal: "SIGTERM" | "SIGINT" | "SIGKILL" = "SIGTERM"): Promise<number> {
     Server.#running.delete(this);
     this.#child.kill(signal);
-    return this.#child.exited;
+    const code = await this.#child.exited;
+    rmSync(this.#folder, { recursive: true, force: true });
+    return code;
   }
 }
