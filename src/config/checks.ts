@@ -1,0 +1,136 @@
+import { Value, ValueErrorType, type ValueError } from "@sinclair/typebox/value";
+import { Cron } from "croner";
+import { builtinKinds } from "../channels/builtin.ts";
+import { Kind, kindFaults, resolveKind } from "../channels/kind.ts";
+import { parsePath } from "../channels/path.ts";
+import { parseDuration, settingsSchema, type Settings } from "./schema.ts";
+
+/** Where a setting came from, for people: a variable, or the key path in the file. */
+export type Place = (keys: readonly (string | number)[]) => string;
+
+const SECRETS = new Set(["auth.jwt_secret", "auth.api_key"]);
+const MAX_SHOWN = 80;
+/** The keys of a kind that say which paths are of it, and what is published. */
+const KIND_KEYS = ["path", "name", "params", "envelope"];
+
+/** What is of the wrong type, by JSON pointer (RFC 6901). */
+export function schemaFaults(settings: unknown, place: Place): Map<string, string> {
+  const faults = new Map<string, string>();
+  for (const error of Value.Errors(settingsSchema, settings)) {
+    // The first fault of a place is the one to mend; the others follow from it.
+    if (!faults.has(error.path)) faults.set(error.path, describeFault(error, place));
+  }
+  return faults;
+}
+
+/** Whether one of two JSON pointers leads to a part of the other. */
+export function overlaps(a: string, b: string): boolean {
+  return `${a}/`.startsWith(`${b}/`) || `${b}/`.startsWith(`${a}/`);
+}
+
+function describeFault(error: ValueError, place: Place): string {
+  const keys = error.path.slice(1).split("/").map(unescapePointer);
+  const where = place(keys.map((key) => (/^[0-9]+$/.test(key) ? Number(key) : key)));
+  const allowed =
+    error.type === ValueErrorType.ObjectAdditionalProperties
+      ? `one of ${Object.keys({ ...error.schema["properties"] }).join(", ")}`
+      : String(error.schema["allowed"]);
+  return fault(where, SECRETS.has(keys.join(".")) ? "a secret" : show(error.value), allowed);
+}
+
+/** JSON pointer, RFC 6901 §4. */
+function unescapePointer(token: string): string {
+  return token.replaceAll("~1", "/").replaceAll("~0", "~");
+}
+
+/** What the types cannot say, of all that is `sound`: of the right type, by JSON pointer. */
+export function meaningFaults(settings: Settings, place: Place, sound: (pointer: string) => boolean): string[] {
+  const faults: string[] = [];
+  if (sound("/server/timezone") && settings.server.timezone !== "" && !isTimezone(settings.server.timezone)) {
+    faults.push(fault(place(["server", "timezone"]), show(settings.server.timezone), 'an IANA time zone, as in "Asia/Shanghai"'));
+  }
+  if (sound("/server/ping_interval") && parseDuration(settings.server.ping_interval) === 0) {
+    faults.push(fault(place(["server", "ping_interval"]), show(settings.server.ping_interval), "more than nothing"));
+  }
+  const url = sound("/redis/url") ? redisUrlFault(settings.redis.url) : undefined;
+  if (url !== undefined) faults.push(fault(place(["redis", "url"]), show(settings.redis.url.replace(/\/\/.*@/, "//***@")), url));
+  let kindsAreSound = sound("/channels") || Array.isArray(settings.channels);
+  for (const [index, kind] of (kindsAreSound ? (settings.channels ?? []) : []).entries()) {
+    const typed = KIND_KEYS.every((key) => sound(`/channels/${index}/${key}`));
+    const found = typed ? kindFaults(kind) : [];
+    for (const { key, found: value, allowed } of found) faults.push(fault(`channels[${index}].${key}`, show(value), allowed));
+    if (!typed || found.length > 0) kindsAreSound = false;
+  }
+  const broadcasts = sound("/broadcasts") || Array.isArray(settings.broadcasts) ? (settings.broadcasts ?? []) : [];
+  for (const [index, broadcast] of broadcasts.entries()) {
+    // Which paths are of a kind can be said only of kinds that are sound.
+    const known = !kindsAreSound || !sound(`/broadcasts/${index}/path`) || channelOf(kindsOf(settings), broadcast.path) !== undefined;
+    if (!known || (sound(`/broadcasts/${index}/path`) && /[{}]/.test(broadcast.path))) {
+      faults.push(fault(`broadcasts[${index}].path`, show(broadcast.path), "the path of one channel of some kind, without {values}"));
+    }
+    if (sound(`/broadcasts/${index}/pattern`) && !isPattern(broadcast.pattern)) {
+      const allowed = 'cron with seconds, six fields as in "*/5 * * * * *", that comes to pass';
+      faults.push(fault(`broadcasts[${index}].pattern`, show(broadcast.pattern), allowed));
+    }
+  }
+  return faults;
+}
+
+function fault(where: string, found: string, allowed: string): string {
+  return `${where}: found ${found}, allowed: ${allowed}`;
+}
+
+/** A value on one line, shortened. */
+function show(value: unknown): string {
+  const json = value === undefined ? "nothing" : JSON.stringify(value);
+  return json.length > MAX_SHOWN ? `${json.slice(0, MAX_SHOWN)}…` : json;
+}
+
+function isTimezone(name: string): boolean {
+  try {
+    return new Intl.DateTimeFormat("en", { timeZone: name }).resolvedOptions().timeZone !== "";
+  } catch {
+    return false;
+  }
+}
+
+function isPattern(pattern: string): boolean {
+  try {
+    return pattern.trim().split(/\s+/).length === 6 && new Cron(pattern, { paused: true }).nextRun() !== null;
+  } catch {
+    return false;
+  }
+}
+
+/** What is wrong with the url of a Redis, if anything. ioredis takes options in the query, so none may stand there. */
+function redisUrlFault(url: string): string | undefined {
+  if (url === "") return undefined;
+  const parsed = URL.canParse(url) ? new URL(url) : undefined;
+  if (parsed === undefined || !/^rediss?:$/.test(parsed.protocol) || parsed.hostname === "" || parsed.search !== "" || parsed.hash !== "") {
+    return "redis://host:port or rediss://host:port, with credentials before an @";
+  }
+  return /^\/?0?$/.test(parsed.pathname) ? undefined : "no database other than 0: pub/sub does not know databases";
+}
+
+/** Takes every key `__proto__` away and names it: copied on, it would become settings that no check sees. */
+export function takePrototypes(value: unknown, path: string): string[] {
+  if (typeof value !== "object" || value === null) return [];
+  return Object.entries(value).flatMap(([key, inner]) => {
+    const here = Array.isArray(value) ? `${path}[${key}]` : `${path}${path === "" ? "" : "."}${key}`;
+    if (key !== "__proto__") return takePrototypes(inner, here);
+    Reflect.deleteProperty(value, key);
+    return [fault(here, show(inner), "any other key")];
+  });
+}
+
+export function kindsOf(settings: Settings): Kind[] {
+  return (settings.channels ?? builtinKinds).map((kind) => new Kind(kind));
+}
+
+export function channelOf(kinds: readonly Kind[], path: string): string | undefined {
+  try {
+    return resolveKind(kinds, parsePath(path))?.channel;
+  } catch {
+    return undefined;
+  }
+}
