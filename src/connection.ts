@@ -34,7 +34,7 @@ export class Connection implements Sender, Subscriber {
   #retiring: ClosingFaultName | undefined;
   #muted = false;
   #broken = false;
-  /** Whether anything was heard since the last ping was due, and since when nothing was. */
+  /** Whether anything was heard since the last look, and since when nothing was. */
   #heard = false;
   #quietSinceMs = Date.now();
   #pingDueMs: number;
@@ -140,14 +140,15 @@ export class Connection implements Sender, Subscriber {
 
   /** Pings when it is time, and cuts a client that was silent for two intervals. `mayCut` is false after a stall of this process. */
   tend(nowMs: number, intervalMs: number, mayCut: boolean): void {
-    if (nowMs < this.#pingDueMs) return;
-    this.#pingDueMs = nowMs + intervalMs;
-    if (this.#heard) this.#quietSinceMs = nowMs;
-    else if (mayCut && nowMs - this.#quietSinceMs >= 2 * intervalMs) {
+    if (this.#heard) {
+      this.#heard = false;
+      this.#quietSinceMs = nowMs;
+    } else if (mayCut && nowMs - this.#quietSinceMs >= 2 * intervalMs) {
       this.terminate();
       return;
     }
-    this.#heard = false;
+    if (nowMs < this.#pingDueMs) return;
+    this.#pingDueMs = nowMs + intervalMs;
     this.#socket?.ping();
   }
 

@@ -35,10 +35,6 @@ export class Connections {
     return this.#options.pingIntervalMs;
   }
 
-  get size(): number {
-    return this.#open.size;
-  }
-
   /**
    * Gives a place to a client of an address, until `release`.
    *

@@ -86,8 +86,13 @@ export class Hub implements BusListener {
   /** Opens the bus, and resolves when `openBus` does. */
   static async open(options: HubOptions): Promise<Hub> {
     const hub = new Hub(options);
-    hub.#bus = await options.openBus(hub);
-    return hub;
+    try {
+      hub.#bus = await options.openBus(hub);
+      return hub;
+    } catch (error) {
+      hub.#stopTimers();
+      throw error;
+    }
   }
 
   get bus(): Bus {
@@ -137,7 +142,10 @@ export class Hub implements BusListener {
     }
     // A client with a gap may have stayed longer than its channel: another one stands under the name then.
     const current = this.#channels.get(local.name) === local;
-    if (current && local.subscribers.size === 0 && local.reserved === 0) this.#idle.set(local, Date.now());
+    if (!current || local.subscribers.size > 0 || local.reserved > 0) return;
+    // Deleted first: a key that is set again would keep its old place.
+    this.#idle.delete(local);
+    this.#idle.set(local, Date.now());
   }
 
   publish(channel: string, message: Message, sender: Sender): void {
@@ -177,9 +185,13 @@ export class Hub implements BusListener {
   }
 
   close(): void {
+    this.#stopTimers();
+    this.bus.close();
+  }
+
+  #stopTimers(): void {
     for (const timer of this.#timers) clearInterval(timer);
     clearInterval(this.#gapTimer);
-    this.bus.close();
   }
 
   #topic(channel: string): string {

@@ -34,6 +34,8 @@ const commands: Readonly<Record<string, Command>> = { serve, check, healthcheck 
 async function serve(words: readonly string[], file: string | undefined): Promise<number> {
   expectWords(words, 0, "serve takes no words");
   const config = loadConfig(process.env, file);
+  // A reader of the log that goes away must not take the server along.
+  process.stdout.on("error", () => undefined);
   const log = new Log(config.logLevel, config.logFormat, (line) => process.stdout.write(line));
   // Heard from the first moment: a stop that comes while the bus is being opened must not kill in the middle.
   const stopped = new Promise<string>((resolve) => {

@@ -3,8 +3,3 @@
  * ever parsed, and a string holds no lone surrogate, so that it goes to UTF-8 and back unchanged.
  */
 export type Message = string | Uint8Array;
-
-/** The bytes of a message on the wire, without a frame's header. */
-export function messageBytes(message: Message): number {
-  return typeof message === "string" ? Buffer.byteLength(message) : message.byteLength;
-}

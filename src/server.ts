@@ -23,7 +23,7 @@ export interface LockstepServer {
   readonly port: number;
   /**
    * Stops taking anything new, publishes what waits, lets every client have what was sent to it (both up to the drain
-   * time-out), closes them with 1001, and resolves when everything has ended.
+   * time-out, each), closes them with 1001, and resolves when everything has ended.
    */
   readonly drain: () => Promise<void>;
 }
@@ -87,17 +87,19 @@ export async function createServer(config: Config, log: Log): Promise<LockstepSe
     throw error;
   }
   server = app.server;
-  if (server === null) throw new Error("the server did not start");
+  if (server === null) {
+    end();
+    throw new Error("the server did not start");
+  }
   broadcasts.start();
 
   let drained: Promise<void> | undefined;
   const drain = async (running: NonNullable<typeof server>): Promise<void> => {
-    const deadlineMs = Date.now() + config.drainTimeoutMs;
     refusal = new Problem("draining", "The instance is draining.");
     broadcasts.stop();
     connections.mute();
-    await until(deadlineMs, hub.bus.settled());
-    await connections.drain(deadlineMs);
+    await until(Date.now() + config.drainTimeoutMs, hub.bus.settled());
+    await connections.drain(Date.now() + config.drainTimeoutMs);
     // What still waits is refused now, and HTTP may say so.
     end();
     await until(Date.now() + GOODBYE_MS, running.stop(false));

@@ -1,10 +1,13 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { connect } from "node:net";
 import type { Redis } from "ioredis";
 import { Client, frame } from "./support/client.ts";
 import { Instance } from "./support/instance.ts";
 import { RedisServer } from "./support/redis.ts";
 import { waitFor, whileNothingHappens } from "./support/wait.ts";
+
+// Also for a plain `bun test`: bunfig.toml's own `timeout` is ignored.
+setDefaultTimeout(30_000);
 
 describe("three instances on one Redis", () => {
   let redis: RedisServer;
@@ -84,6 +87,16 @@ describe("three instances on one Redis", () => {
     expect(await again.receive(1)).toEqual(["works again"]);
   });
 
+  test("hear a client that comes back while its channel is still kept, also later", async () => {
+    const before = await one.join("rooms/again");
+    before.destroy();
+    await whileNothingHappens(500);
+    const back = await one.join("rooms/again");
+    await whileNothingHappens(5000);
+    await two.publish("rooms/again", "heard");
+    expect(await back.receive(1)).toEqual(["heard"]);
+  });
+
   test("let go of a channel whose client vanished before it was in", async () => {
     const subscribed = async (): Promise<number> => Number((await foreign.pubsub("NUMSUB", "rooms:vanished"))[1]);
     for (let index = 0; index < 20; index += 1) {
@@ -119,6 +132,12 @@ describe("three instances on one Redis", () => {
     permitted.send("a");
     expect(await permitted.receive(1)).toEqual(["a"]);
     expect(await instance.ready()).toBe(true);
+    // Permissions change.
+    const waiting = instance.join("ws_example_channel");
+    await foreign.acl("SETUSER", "some", "&ws_*");
+    const now = await waiting;
+    await foreign.publish("ws_example_channel", "permitted");
+    await waitFor("the message", () => now.messages.includes("permitted"));
     await instance.stop();
   });
 

@@ -183,6 +183,22 @@ describe("a bad configuration", () => {
     expect(said.join("")).not.toContain("\n");
   });
 
+  test.each([
+    { env: { REDIS_URL: "redis:hunter2@host" } },
+    { env: { REDIS_URL: ":hunter2@host:6379" } },
+    { env: { REDIS_URL: "redis://:hunter2\n@host/7" } },
+    { env: { REDIS_URL: "redis://:hunter2%zz@host" } },
+    { env: { REDIS_URL: "redis://host?password=hunter2" } },
+    { toml: "[redis]\npassword = 'hunter2'" },
+    { toml: "[redis]\nurl = ['redis://:hunter2@h']" },
+    { toml: "[auth]\nsecret = 'hunter2'" },
+    { toml: "auth = 'hunter2'" },
+  ])("shows no password: %j", (setup) => {
+    const said = faultsOf(setup);
+    expect(said).toEqual([expect.stringMatching(/^(REDIS_URL|redis|auth)[^\n]*: found /)]);
+    expect(said.join("")).not.toContain("hunter2");
+  });
+
   test("that cannot be read is a fault that names the file", () => {
     expect(() => loadConfig({ LOCKSTEP_CONFIG: "/no/such/file.toml", PORT: "x" })).toThrow(
       /^LOCKSTEP_CONFIG, \/no\/such\/file\.toml: cannot be read [^\n]+\nPORT: found "x"[^\n]+$/,

@@ -57,6 +57,28 @@ describe("draining", () => {
     expect(slow.messages.length).toBe(300);
   });
 
+  test("hears nobody any more, while it publishes what it had taken before", async () => {
+    const redis = await RedisServer.start();
+    const instance = await Instance.start({ env: { REDIS_URL: redis.url } });
+    const heard: string[] = [];
+    const witness = redis.client();
+    witness.on("message", (_: string, message: string) => heard.push(message));
+    await witness.subscribe("rooms:a");
+    const client = await instance.join("rooms/a");
+    redis.pause();
+    client.send("taken");
+    await Bun.sleep(50);
+    const drained = instance.drain();
+    client.send("too late");
+    await Bun.sleep(50);
+    redis.resume();
+    expect(await client.receiveClose()).toBe(1001);
+    await drained;
+    expect(client.messages).toEqual(["taken"]);
+    expect(heard).toEqual(["taken"]);
+    await redis.stop();
+  });
+
   test("waits no longer than its time-out, for a client that does not read or a Redis that is away", async () => {
     const redis = await RedisServer.start();
     const toml = '[server]\ndrain_timeout = "500ms"\n[limits]\nmessages_per_second = 0\nslow_consumer_bytes = 100000000';

@@ -198,6 +198,17 @@ describe("a lost subscription", () => {
     for (const client of old) expect(client.messages).toEqual(["before"]);
   });
 
+  test("holds back what is published meanwhile, so that it reaches the instance's own clients", async () => {
+    const instance = await start('[[channels]]\npath = "ticker"\non_gap = "ignore"');
+    const ticker = await instance.join("ticker");
+    for (let round = 0; round < 5; round += 1) {
+      await killConnection("subscriber");
+      await waitFor("the loss to be noticed", async () => !(await instance.ready()));
+      expect((await instance.publish("ticker", `round ${round}`)).status).toBe(200);
+      expect((await ticker.receive(round + 1)).at(-1)).toBe(`round ${round}`);
+    }
+  });
+
   test("leaves no newcomer deaf when a client with a gap outlives its channel", async () => {
     const instance = await start();
     const [gone, withGap] = await Promise.all([instance.join("rooms/a"), instance.join("rooms/a")]);

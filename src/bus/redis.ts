@@ -11,12 +11,15 @@ import tickScript from "./tick.lua" with { type: "text" };
 const OPENING_MS = 3000;
 /** Acknowledgements are awaited in portions: a connection that dies among too many of them has confused clients before. */
 const SUBSCRIBE_BATCH = 512;
+const REFUSED_RETRY_MS = 1000;
 const TICK_TTL_MS = 24 * 3600 * 1000;
 const LIVE = Promise.resolve();
 
 interface Subscription {
   readonly channel: string;
   live: boolean;
+  /** Redis does not permit it, which was logged. */
+  refused: boolean;
   acknowledged: Promise<void>;
   acknowledge: () => void;
 }
@@ -87,7 +90,7 @@ class RedisBus implements Bus {
   subscribe(channel: string): Promise<void> {
     let subscription = this.#subscriptions.get(channel);
     if (subscription === undefined) {
-      subscription = { channel, live: false, ...deferred() };
+      subscription = { channel, live: false, refused: false, ...deferred() };
       this.#subscriptions.set(channel, subscription);
       if (this.#asked.push(subscription) === 1) setImmediate(() => this.#subscribeAsked());
     }
@@ -213,13 +216,25 @@ class RedisBus implements Bus {
       // Redis refuses all for one that it does not permit: the others must not suffer for it.
       const [one, ...more] = subscriptions;
       if (one === undefined || more.length > 0) for (const each of subscriptions) await this.#acknowledge([each]);
-      else this.#log.error("redis refused a subscription", { channel: one.channel, error: describeError(error) });
+      else this.#refusedByRedis(one, error);
       return;
     }
     for (const subscription of subscriptions) {
       subscription.live = true;
+      subscription.refused = false;
       subscription.acknowledge();
     }
+  }
+
+  /** Tries again as long as somebody waits for it: permissions change. */
+  #refusedByRedis(subscription: Subscription, error: unknown): void {
+    const { channel, refused } = subscription;
+    if (!refused) this.#log.error("redis refused a subscription", { channel, error: describeError(error) });
+    subscription.refused = true;
+    setTimeout(() => {
+      if (this.#closed || subscription.live || this.#subscriptions.get(channel) !== subscription || !this.#subscriber.up) return;
+      this.#acknowledge([subscription]).catch((failure: unknown) => this.#subscribeFailed(failure));
+    }, REFUSED_RETRY_MS).unref();
   }
 
   #subscribeFailed(error: unknown): void {

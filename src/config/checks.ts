@@ -8,7 +8,6 @@ import { parseDuration, settingsSchema, type Settings } from "./schema.ts";
 /** Where a setting came from, for people: a variable, or the key path in the file. */
 export type Place = (keys: readonly (string | number)[]) => string;
 
-const SECRETS = new Set(["auth.jwt_secret", "auth.api_key"]);
 const MAX_SHOWN = 80;
 /** The keys of a kind that say which paths are of it, and what is published. */
 const KIND_KEYS = ["path", "name", "params", "envelope"];
@@ -35,7 +34,12 @@ function describeFault(error: ValueError, place: Place): string {
     error.type === ValueErrorType.ObjectAdditionalProperties
       ? `one of ${Object.keys({ ...error.schema["properties"] }).join(", ")}`
       : String(error.schema["allowed"]);
-  return fault(where, SECRETS.has(keys.join(".")) ? "a secret" : show(error.value), allowed);
+  return fault(where, mayBeSecret(keys) ? "a value that may be secret" : show(error.value), allowed);
+}
+
+/** Also what is misspelt, or of the wrong type, in a place where people put secrets. */
+function mayBeSecret([table, key]: readonly string[]): boolean {
+  return table === "auth" || (table === "redis" && key !== "prefix");
 }
 
 /** JSON pointer, RFC 6901 §4. */
@@ -53,7 +57,7 @@ export function meaningFaults(settings: Settings, place: Place, sound: (pointer:
     faults.push(fault(place(["server", "ping_interval"]), show(settings.server.ping_interval), "more than nothing"));
   }
   const url = sound("/redis/url") ? redisUrlFault(settings.redis.url) : undefined;
-  if (url !== undefined) faults.push(fault(place(["redis", "url"]), show(settings.redis.url.replace(/\/\/.*@/, "//***@")), url));
+  if (url !== undefined) faults.push(fault(place(["redis", "url"]), showUrl(settings.redis.url), url));
   let kindsAreSound = sound("/channels") || Array.isArray(settings.channels);
   for (const [index, kind] of (kindsAreSound ? (settings.channels ?? []) : []).entries()) {
     const typed = KIND_KEYS.every((key) => sound(`/channels/${index}/${key}`));
@@ -86,6 +90,20 @@ function show(value: unknown): string {
   return json.length > MAX_SHOWN ? `${json.slice(0, MAX_SHOWN)}…` : json;
 }
 
+/** A url without its credentials; not at all where it is not clear which part they are. */
+function showUrl(url: string): string {
+  const { protocol = "", host = "", pathname = "" } = URL.canParse(url) ? new URL(url) : {};
+  return host === "" ? "a value that may be secret" : show(`${protocol}//${host}${pathname === "/" ? "" : pathname}`);
+}
+
+function isEscaped(text: string): boolean {
+  try {
+    return decodeURIComponent(text).length >= 0;
+  } catch {
+    return false;
+  }
+}
+
 function isTimezone(name: string): boolean {
   try {
     return new Intl.DateTimeFormat("en", { timeZone: name }).resolvedOptions().timeZone !== "";
@@ -109,6 +127,7 @@ function redisUrlFault(url: string): string | undefined {
   if (parsed === undefined || !/^rediss?:$/.test(parsed.protocol) || parsed.hostname === "" || parsed.search !== "" || parsed.hash !== "") {
     return "redis://host:port or rediss://host:port, with credentials before an @";
   }
+  if (!isEscaped(parsed.username) || !isEscaped(parsed.password)) return "credentials with every % escaped as %25";
   return /^\/?0?$/.test(parsed.pathname) ? undefined : "no database other than 0: pub/sub does not know databases";
 }
 

@@ -14,7 +14,7 @@ export function publish(instance: Instance) {
   return new Elysia({ name: "publish" })
     .post(
       `${ROUTE}*`,
-      async ({ request, server }) => {
+      async ({ request }) => {
         const { kind, channel } = targetChannel(request.url, ROUTE, config.kinds);
         if (request.headers.has("idempotency-key")) {
           throw new Problem("malformed-request", "This channel keeps no history, so it takes no Idempotency-Key.");
@@ -23,8 +23,6 @@ export function publish(instance: Instance) {
         const message = kind.encode(asMessage(body, request.headers.get("content-type")), null);
         const refusal = instance.refusal();
         if (refusal !== undefined) throw refusal;
-        // The publish time-out bounds the wait, not the server's for a silent client.
-        server?.timeout(request, 0);
         const id = await new Promise<string | null>((confirmed, refused) => {
           hub.publish(channel, message, { confirmed, refused, broken: false });
         });

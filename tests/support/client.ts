@@ -91,10 +91,6 @@ export class Client {
     return this.#ended ? 1006 : undefined;
   }
 
-  get closeReason(): string {
-    return this.#closeFrame?.subarray(2).toString("utf8") ?? "";
-  }
-
   send(message: string | Uint8Array): void {
     this.#socket.write(frame(typeof message === "string" ? 1 : 2, message));
   }
