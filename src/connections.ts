@@ -1,5 +1,6 @@
 import type { Connection } from "./connection.ts";
 import { Problem } from "./errors.ts";
+import { within } from "./within.ts";
 
 /** How long a client that is being closed may take to read what was sent to it before. */
 const RETIRE_TIMEOUT_MS = 30_000;
@@ -81,17 +82,13 @@ export class Connections {
     for (const connection of this.#open) connection.mute();
   }
 
-  /** Closes everybody with 1001 once they have what was sent to them. Resolves when all are gone, or at the deadline, when the rest are cut. */
-  async drain(deadlineMs: number): Promise<void> {
+  /** Closes everybody with 1001 once they have what was sent to them. Resolves when all are gone, or after the time-out, when the rest are cut. */
+  async drain(timeoutMs: number): Promise<void> {
     const gone = new Promise<void>((resolve) => {
       this.#onEmpty = resolve;
     });
     for (const connection of this.#open) connection.retire("draining");
-    if (this.#open.size > 0) {
-      const timer = setTimeout(() => this.#onEmpty?.(), Math.max(0, deadlineMs - Date.now()));
-      await gone;
-      clearTimeout(timer);
-    }
+    if (this.#open.size > 0) await within(timeoutMs, gone);
     for (const connection of this.#open) connection.terminate();
   }
 

@@ -2,6 +2,7 @@ import type { Bus, BusListener, Sender } from "./bus/bus.ts";
 import type { OnGap } from "./channels/kind.ts";
 import { Problem, type ClosingFaultName } from "./errors.ts";
 import type { Message } from "./message.ts";
+import { within } from "./within.ts";
 
 /** How long a client may wait for its channel's subscription. */
 const JOIN_TIMEOUT_MS = 2500;
@@ -239,15 +240,4 @@ export class Hub implements BusListener {
     clearInterval(this.#gapTimer);
     this.#gapTimer = undefined;
   }
-}
-
-/** Whether a promise that never rejects resolved in time. */
-async function within(ms: number, promise: Promise<void>): Promise<boolean> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(false), Math.max(0, ms));
-  });
-  const inTime = await Promise.race([promise.then(() => true), late]);
-  clearTimeout(timer);
-  return inTime;
 }

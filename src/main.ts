@@ -53,7 +53,7 @@ async function serve(words: readonly string[], file: string | undefined): Promis
   return 0;
 }
 
-async function check(words: readonly string[]): Promise<number> {
+function check(words: readonly string[]): Promise<number> {
   const [file] = expectWords(words, 1, "check takes one file");
   const { kinds, broadcasts } = loadConfig({}, file);
   process.stdout.write(`${file}: valid, ${kinds.length} kinds of channel, ${broadcasts.length} broadcasts\n`);

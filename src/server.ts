@@ -11,6 +11,7 @@ import { publish } from "./http/publish.ts";
 import { websocket } from "./http/ws.ts";
 import { Hub } from "./hub.ts";
 import type { Log } from "./log.ts";
+import { within } from "./within.ts";
 
 const MIN_BACKLOG_CHECK_BYTES = 16_384;
 /** Bodies are bounded where they are read, so that a refusal can say why; this only stands behind that. */
@@ -49,7 +50,10 @@ export async function createServer(config: Config, log: Log): Promise<LockstepSe
     publishTick: (tick) => hub.bus.publishTick(tick),
   });
   let refusal: Problem | undefined;
-  const instance: Instance = { config, log, hub, connections, refusal: () => refusal };
+  const accept = (): void => {
+    if (refusal !== undefined) throw refusal;
+  };
+  const instance: Instance = { config, log, hub, connections, accept };
   const app = new Elysia({
     handler: { standardHostname: false },
     serve: {
@@ -98,11 +102,11 @@ export async function createServer(config: Config, log: Log): Promise<LockstepSe
     refusal = new Problem("draining", "The instance is draining.");
     broadcasts.stop();
     connections.mute();
-    await until(Date.now() + config.drainTimeoutMs, hub.bus.settled());
-    await connections.drain(Date.now() + config.drainTimeoutMs);
+    await within(config.drainTimeoutMs, hub.bus.settled());
+    await connections.drain(config.drainTimeoutMs);
     // What still waits is refused now, and HTTP may say so.
     end();
-    await until(Date.now() + GOODBYE_MS, running.stop(false));
+    await within(GOODBYE_MS, running.stop(false));
     await running.stop(true);
   };
   return {
@@ -110,14 +114,4 @@ export async function createServer(config: Config, log: Log): Promise<LockstepSe
     port: server.port ?? config.port,
     drain: () => (drained ??= drain(app.server ?? server)),
   };
-}
-
-/** Waits for a promise, but not past the deadline. */
-async function until(deadlineMs: number, promise: Promise<void>): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, Math.max(0, deadlineMs - Date.now()));
-  });
-  await Promise.race([promise, late]);
-  clearTimeout(timer);
 }

@@ -87,6 +87,19 @@ for (const { name, start } of buses) {
       await waitFor("200 first messages", () => delivered.length === 200);
     });
 
+    test("takes what was given up and asked for again for a new subscription", async () => {
+      const { bus, delivered } = await open();
+      for (let round = 0; round < 20; round += 1) {
+        void bus.subscribe("again");
+        bus.unsubscribe("again");
+        await bus.subscribe("again");
+        bus.publish("again", String(round), sender());
+        await waitFor("the message", () => delivered.length === round + 1);
+        bus.unsubscribe("again");
+      }
+      expect(delivered.map(([, message]) => message)).toEqual(Array.from({ length: 20 }, (_, round) => String(round)));
+    });
+
     test("delivers once to who asked twice, and takes names literally", async () => {
       const { bus, delivered } = await open();
       const names = ["__proto__", "*", "{tag}", "房间", "a:b", "constructor", "[a-z]", "with space"];

@@ -94,10 +94,12 @@ export class PublishQueue {
     this.#unanswered.delete(batch);
     this.#unansweredCount -= batch.items.length;
     this.#unansweredBytes -= batch.bytes;
-    for (const [index, item] of batch.items.entries()) {
+    let index = 0;
+    for (const item of batch.items) {
       const sender = item.sender;
       item.sender = undefined;
       const problem = failed(index);
+      index += 1;
       if (problem === undefined) sender?.confirmed(null);
       else sender?.refused(problem);
     }

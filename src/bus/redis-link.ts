@@ -62,12 +62,6 @@ export class RedisLink {
     this.client.connect().catch((error: unknown) => this.#report(describeError(error)));
   }
 
-  /** Gives up a connection that cannot do its work; the next one may. The sooner it failed, the longer the next one waits. */
-  renew(reason: string): void {
-    this.#report(reason);
-    this.client.disconnect(true);
-  }
-
   close(): void {
     this.#reported = true;
     this.#stopWatch();

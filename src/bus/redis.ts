@@ -73,7 +73,7 @@ class RedisBus implements Bus {
       };
       this.#publisher.open(live, opened);
       this.#subscriber.open(
-        () => void this.#resubscribe().then(live, (error: unknown) => this.#subscribeFailed(error)),
+        () => void this.#resubscribe().then(live, (error: unknown) => this.#interrupted(error)),
         () => {
           opened();
           this.#lost();
@@ -101,7 +101,6 @@ class RedisBus implements Bus {
     const subscription = this.#subscriptions.get(channel);
     if (subscription === undefined) return;
     this.#subscriptions.delete(channel);
-    this.#asked = this.#asked.filter((asked) => asked !== subscription);
     if (!this.#subscriber.up) return;
     this.#subscriber.client
       .unsubscribe(this.#prefix + channel)
@@ -187,9 +186,7 @@ class RedisBus implements Bus {
     const session = (this.#session += 1);
     const all = [...this.#subscriptions.values()];
     for (let start = 0; start < all.length; start += SUBSCRIBE_BATCH) {
-      // Some may have been given up while the others were acknowledged.
-      const wanted = all.slice(start, start + SUBSCRIBE_BATCH).filter((one) => this.#subscriptions.get(one.channel) === one);
-      if (wanted.length > 0) await this.#acknowledge(wanted);
+      await this.#acknowledge(all.slice(start, start + SUBSCRIBE_BATCH));
       if (session !== this.#session) return;
     }
     // From the last acknowledgement to here is one turn: nobody can have asked for more in between and been forgotten.
@@ -203,12 +200,18 @@ class RedisBus implements Bus {
     // Without a connection the next one subscribes to everything.
     if (!this.#subscriber.up || this.#closed) return;
     for (let start = 0; start < asked.length; start += SUBSCRIBE_BATCH) {
-      this.#acknowledge(asked.slice(start, start + SUBSCRIBE_BATCH)).catch((error: unknown) => this.#subscribeFailed(error));
+      this.#acknowledge(asked.slice(start, start + SUBSCRIBE_BATCH)).catch((error: unknown) => this.#interrupted(error));
     }
   }
 
-  /** Subscribes and waits; what Redis does not permit stays unacknowledged. It marks the subscriptions it was given, not those that stand under their names by then. */
-  async #acknowledge(subscriptions: readonly Subscription[]): Promise<void> {
+  /**
+   * Subscribes and waits; what Redis does not permit stays unacknowledged. It marks the subscriptions it was given, not those
+   * that stand under their names by then.
+   */
+  async #acknowledge(asked: readonly Subscription[]): Promise<void> {
+    // Some may have been given up while they waited for their turn.
+    const subscriptions = asked.filter((one) => this.#subscriptions.get(one.channel) === one);
+    if (subscriptions.length === 0) return;
     try {
       await this.#subscriber.client.subscribe(...subscriptions.map(({ channel }) => this.#prefix + channel));
     } catch (error) {
@@ -233,12 +236,13 @@ class RedisBus implements Bus {
     subscription.refused = true;
     setTimeout(() => {
       if (this.#closed || subscription.live || this.#subscriptions.get(channel) !== subscription || !this.#subscriber.up) return;
-      this.#acknowledge([subscription]).catch((failure: unknown) => this.#subscribeFailed(failure));
+      this.#acknowledge([subscription]).catch((failure: unknown) => this.#interrupted(failure));
     }, REFUSED_RETRY_MS).unref();
   }
 
-  #subscribeFailed(error: unknown): void {
-    if (this.#subscriber.up) this.#subscriber.renew(`redis refused a subscription: ${describeError(error)}`);
+  /** The connection died meanwhile; the next one subscribes to everything. */
+  #interrupted(error: unknown): void {
+    this.#log.debug("subscribing was interrupted", { error: describeError(error) });
   }
 
   #lost(): void {

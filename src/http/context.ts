@@ -1,6 +1,5 @@
 import type { Config } from "../config/config.ts";
 import type { Connections } from "../connections.ts";
-import type { Problem } from "../errors.ts";
 import type { Hub } from "../hub.ts";
 import type { Log } from "../log.ts";
 
@@ -10,6 +9,6 @@ export interface Instance {
   readonly log: Log;
   readonly hub: Hub;
   readonly connections: Connections;
-  /** Why nothing new is taken, once the instance drains. */
-  refusal(): Problem | undefined;
+  /** @throws Problem `draining`, once the instance takes nothing new */
+  readonly accept: () => void;
 }

@@ -8,8 +8,7 @@ export function health(instance: Instance) {
   return new Elysia({ name: "health" })
     .get("/livez", () => Response.json({ status: "live" }))
     .get("/readyz", () => {
-      const refusal = instance.refusal();
-      if (refusal !== undefined) throw refusal;
+      instance.accept();
       if (!instance.hub.bus.ready) throw new Problem("bus-away", "The bus is away, or not every subscription is live.");
       return Response.json({ status: "ready" });
     })

@@ -21,8 +21,7 @@ export function publish(instance: Instance) {
         }
         const body = await readBody(request, config.limits.maxMessageBytes);
         const message = kind.encode(asMessage(body, request.headers.get("content-type")), null);
-        const refusal = instance.refusal();
-        if (refusal !== undefined) throw refusal;
+        instance.accept();
         const id = await new Promise<string | null>((confirmed, refused) => {
           hub.publish(channel, message, { confirmed, refused, broken: false });
         });

@@ -27,11 +27,11 @@ export function websocket(instance: Instance) {
         const { kind, channel } = targetChannel(request.url, ROUTE, config.kinds);
         checkQuery(request.url);
         const headers = checkHandshake(request.headers);
-        refuseWhileDraining(instance);
+        instance.accept();
         const seat = await hub.reserve(channel);
         // From here to the upgrade nothing waits: what the seat promises holds for this turn only.
         try {
-          refuseWhileDraining(instance);
+          instance.accept();
           const data = new Connection(house, kind, seat, address);
           if (server?.upgrade(request, { data, headers }) !== true)
             throw new Problem("malformed-request", "The connection cannot be upgraded.");
@@ -46,11 +46,6 @@ export function websocket(instance: Instance) {
       }
     })
     .all(`${ROUTE}*`, methodNotAllowed("GET"));
-}
-
-function refuseWhileDraining(instance: Instance): void {
-  const refusal = instance.refusal();
-  if (refusal !== undefined) throw refusal;
 }
 
 function checkQuery(url: string): void {
