@@ -79,7 +79,7 @@ describe("a Redis that is away", () => {
     const instance = await start();
     await redis.kill();
     const since = Date.now();
-    const { answer } = await Client.ask(instance.port, "/ws/rooms/a");
+    const { answer } = await Client.ask(instance.port, "/ws/rooms/refused");
     expect([answer.status, answer.headers.get("retry-after")]).toEqual([503, "1"]);
     expect(Date.now() - since).toBeLessThan(3000);
     const waiting = instance.join("rooms/a");
@@ -87,6 +87,8 @@ describe("a Redis that is away", () => {
     const client = await waiting;
     client.send("back");
     expect(await client.receive(1)).toEqual(["back"]);
+    // Who was refused has left nothing behind.
+    await waitFor("the release", async () => Number((await admin.pubsub("NUMSUB", "rooms:refused"))[1]) === 0);
   });
 
   test("at the start does not keep the server from starting, and is found when it comes", async () => {
