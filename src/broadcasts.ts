@@ -15,7 +15,7 @@ export interface BroadcastsOptions {
   /** IANA name; patterns and `{time}` are in it. */
   readonly timezone: string;
   readonly log: Log;
-  publishTick(tick: Tick): Promise<boolean>;
+  publishTick(tick: Tick): Promise<void>;
 }
 
 /** The scheduled messages of the cluster: each instance claims every tick on the bus, and one of them publishes it. */
@@ -38,6 +38,7 @@ export class Broadcasts {
           dueMs: due.getTime(),
           periodMs: next.getTime() - due.getTime(),
           channel: broadcast.channel,
+          retention: broadcast.retention,
           text: broadcast.message.replaceAll("{time}", formatTime(due, timezone)),
         });
       };

@@ -18,6 +18,8 @@ const table = {
   "malformed-path": { title: "Malformed path", status: 400 },
   "no-channel": { title: "No such channel", status: 404 },
   "malformed-request": { title: "Malformed request", status: 400 },
+  "no-history": { title: "This channel keeps no history", status: 404 },
+  "no-presence": { title: "This channel has no presence", status: 404 },
   "upgrade-required": { title: "Upgrade required", status: 426 },
   "unknown-subprotocol": { title: "Unknown subprotocol", status: 400 },
   "malformed-text": { title: "Malformed text", status: 400, close: 1007 },
@@ -42,6 +44,14 @@ export const faults: Readonly<Record<FaultName, Fault>> = table;
 /** The close code of a fault that ends a WebSocket. */
 export function closeCode(name: ClosingFaultName): number {
   return table[name].close;
+}
+
+/** Close codes whose reason says where the client may go on. */
+const POSITION_CODES: ReadonlySet<number> = new Set([1001, 1011, 1013, 3000]);
+
+/** Whether the close frame names the position of the last message that the client was sent. */
+export function saysPosition(name: ClosingFaultName): boolean {
+  return POSITION_CODES.has(closeCode(name));
 }
 
 /** A fault that a client caused or has to know of. Everything else that is thrown is `internal`. */

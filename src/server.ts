@@ -2,14 +2,21 @@ import { Elysia } from "elysia";
 import { Broadcasts } from "./broadcasts.ts";
 import { openBus } from "./bus/open.ts";
 import type { Config } from "./config/config.ts";
-import { Connections } from "./connections.ts";
+import type { ClientHouse } from "./clients/connection.ts";
+import { Connections } from "./clients/connections.ts";
+import { EventTopics } from "./clients/event-topics.ts";
+import { Counts } from "./counts.ts";
 import { Problem } from "./errors.ts";
 import type { Instance } from "./http/context.ts";
 import { health } from "./http/health.ts";
+import { history } from "./http/history.ts";
+import { metrics } from "./http/metrics.ts";
+import { presence } from "./http/presence.ts";
 import { problems } from "./http/problems.ts";
 import { publish } from "./http/publish.ts";
+import { serverSentEvents } from "./http/sse.ts";
 import { websocket } from "./http/ws.ts";
-import { Hub } from "./hub.ts";
+import { Hub } from "./hub/hub.ts";
 import type { Log } from "./log.ts";
 import { within } from "./within.ts";
 
@@ -37,23 +44,34 @@ export interface LockstepServer {
 export async function createServer(config: Config, log: Log): Promise<LockstepServer> {
   const { limits } = config;
   let server: Elysia["server"] = null;
+  const counts = new Counts();
+  const eventTopics = new EventTopics();
   const hub = await Hub.open({
-    openBus: (listener) => openBus({ url: config.redisUrl, prefix: config.redisPrefix, limits, log }, listener),
-    broadcast: (topic, message) => server?.publish(topic, message),
+    openBus: (listener) => openBus({ url: config.redisUrl, prefix: config.redisPrefix, limits, counts, log }, listener),
+    broadcast: (topic, message, epoch, offset) => {
+      server?.publish(topic, message);
+      eventTopics.broadcast(topic, message, epoch, offset);
+    },
     backlogCheckBytes: Math.max(MIN_BACKLOG_CHECK_BYTES, limits.slowConsumerBytes / 4),
+    counts,
+    log,
   });
   const connections = new Connections({ ...limits, pingIntervalMs: config.pingIntervalMs });
   const broadcasts = new Broadcasts({
     broadcasts: config.broadcasts,
     timezone: config.timezone,
     log,
-    publishTick: (tick) => hub.bus.publishTick(tick),
+    publishTick: async (tick) => {
+      if (await hub.bus.publishTick(tick)) counts.ticks += 1;
+    },
   });
   let refusal: Problem | undefined;
   const accept = (): void => {
     if (refusal !== undefined) throw refusal;
   };
-  const instance: Instance = { config, log, hub, connections, accept };
+  const { messagesPerSecond, slowConsumerBytes } = limits;
+  const house: ClientHouse = { hub, connections, messagesPerSecond, slowConsumerBytes, counts, log };
+  const instance: Instance = { config, house, eventTopics, accept };
   const app = new Elysia({
     handler: { standardHostname: false },
     serve: {
@@ -73,9 +91,13 @@ export async function createServer(config: Config, log: Log): Promise<LockstepSe
       perMessageDeflate: false,
     },
   })
-    .use(problems(log))
+    .use(problems(log, counts))
     .use(websocket(instance))
+    .use(serverSentEvents(instance))
     .use(publish(instance))
+    .use(history(instance))
+    .use(presence(instance))
+    .use(metrics(instance))
     .use(health(instance))
     .use(broadcasts.plugin);
 

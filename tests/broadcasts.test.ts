@@ -4,6 +4,7 @@ import type { Redis } from "ioredis";
 import { formatTime, lastDue } from "../src/broadcasts.ts";
 import type { Bus, Tick } from "../src/bus/bus.ts";
 import { openBus } from "../src/bus/open.ts";
+import { Counts } from "../src/counts.ts";
 import { Log } from "../src/log.ts";
 import { Server } from "./support/executable.ts";
 import { Instance } from "./support/instance.ts";
@@ -79,9 +80,9 @@ describe("the claim of a tick", () => {
     redis = await RedisServer.start();
     admin = redis.client();
     const limits = { publishQueue: 1, publishQueueBytes: 1, publishTimeoutMs: 1 };
-    const listener = { deliver: () => 0, lost: () => 0, restored: () => 0 };
+    const listener = { deliver: () => 0, deliverEntries: () => 0, lost: () => 0, restored: () => 0 };
     const log = new Log("error", "json", () => 0);
-    buses = await Promise.all([1, 2, 3].map(() => openBus({ url: redis.url, prefix: "", limits, log }, listener)));
+    buses = await Promise.all([1, 2, 3].map(() => openBus({ url: redis.url, prefix: "", limits, counts: new Counts(), log }, listener)));
   });
   afterAll(async () => {
     for (const bus of buses) bus.close();
@@ -93,7 +94,7 @@ describe("the claim of a tick", () => {
     const name = `test-${(schedules += 1)}`;
     return (instance, offMs) => {
       const dueMs = Math.floor((Date.now() + offMs) / 1000) * 1000;
-      const tick: Tick = { schedule: name, dueMs, periodMs: 1000, channel: "ticks", text: "tick" };
+      const tick: Tick = { schedule: name, dueMs, periodMs: 1000, channel: "ticks", retention: undefined, text: "tick" };
       return buses[instance]?.publishTick(tick) ?? Promise.reject(new Error("no such instance"));
     };
   }
@@ -130,7 +131,7 @@ describe("the claim of a tick", () => {
   test("leaves one key behind, with a time to live", async () => {
     const claim = schedule();
     await claim(0, 0);
-    expect(await admin.pttl(`lockstep:tick:test-${schedules}`)).toBeWithin(1, 86_400_001);
+    expect(await admin.pttl(`lockstep:{ticks}:tick:test-${schedules}`)).toBeWithin(1, 86_400_001);
   });
 });
 

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import type { Bus, Sender } from "../src/bus/bus.ts";
+import type { Bus, Entries, Sender } from "../src/bus/bus.ts";
 import { openBus } from "../src/bus/open.ts";
+import { Counts } from "../src/counts.ts";
 import type { Problem } from "../src/errors.ts";
 import { Log } from "../src/log.ts";
 import type { Message } from "../src/message.ts";
@@ -12,6 +13,7 @@ const limits = { publishQueue: 10_000, publishQueueBytes: 1 << 26, publishTimeou
 interface Opened {
   readonly bus: Bus;
   readonly delivered: [channel: string, message: Message][];
+  readonly read: [channel: string, entries: Entries][];
 }
 
 /** A sender that remembers what it was told. */
@@ -34,14 +36,19 @@ for (const { name, start } of buses) {
 
     async function open(prefix = ""): Promise<Opened> {
       const delivered: [string, Message][] = [];
+      const read: [string, Entries][] = [];
       const listener = {
         deliver: (channel: string, message: Message) => delivered.push([channel, message]),
+        deliverEntries: (channel: string, entries: Entries) => read.push([channel, entries]),
         lost: () => 0,
         restored: () => 0,
       };
-      const bus = await openBus({ url: running.url, prefix, limits, log: new Log("error", "json", () => 0) }, listener);
+      const bus = await openBus(
+        { url: running.url, prefix, limits, counts: new Counts(), log: new Log("error", "json", () => 0) },
+        listener,
+      );
       opened.push(bus);
-      return { bus, delivered };
+      return { bus, delivered, read };
     }
 
     test("is ready when it has opened", async () => {
@@ -123,7 +130,9 @@ for (const { name, start } of buses) {
     test("publishes a tick, and delivers it as text", async () => {
       const { bus, delivered } = await open();
       await bus.subscribe("a");
-      expect(await bus.publishTick({ schedule: "s1", dueMs: Date.now(), periodMs: 1000, channel: "a", text: "tick 测试" })).toBe(true);
+      expect(
+        await bus.publishTick({ schedule: "s1", dueMs: Date.now(), periodMs: 1000, channel: "a", retention: undefined, text: "tick 测试" }),
+      ).toBe(true);
       await waitFor("the tick", () => delivered.length === 1);
       expect(delivered).toEqual([["a", "tick 测试"]]);
     });

@@ -37,7 +37,7 @@ describe("a configuration", () => {
     });
     expect(kinds.map(({ path }) => path)).toEqual(["ws_example_channel", "{user_id}", "rooms/{room}"]);
     expect(broadcasts).toEqual([
-      { channel: "ws_example_channel", pattern: "*/5 * * * * *", message: "TODO 示例:当前时间(周期任务): {time}" },
+      { channel: "ws_example_channel", retention: undefined, pattern: "*/5 * * * * *", message: "TODO 示例:当前时间(周期任务): {time}" },
     ]);
   });
 
@@ -56,7 +56,18 @@ describe("a configuration", () => {
   test("keeps the built-in channels where it lists broadcasts only", () => {
     const { kinds, broadcasts } = configOf({ toml: '[[broadcasts]]\npath = "rooms/lobby"\npattern = "0 * * * * *"\nmessage = "m"' });
     expect(resolveKind(kinds, ["rooms", "x"])?.channel).toBe("rooms:x");
-    expect(broadcasts).toEqual([{ channel: "rooms:lobby", pattern: "0 * * * * *", message: "m" }]);
+    expect(broadcasts).toEqual([
+      { channel: "rooms:lobby", retention: { size: 100, ttlMs: 600_000 }, pattern: "0 * * * * *", message: "m" },
+    ]);
+  });
+
+  test("keeps history and tells presence only where a kind says so", () => {
+    const toml = `[[channels]]\npath = "a"\nhistory = { size = 5, ttl = "2s" }\npresence = true\n[[channels]]\npath = "b"\n[[channels]]\npath = "c"\nhistory = {}`;
+    expect(configOf({ toml }).kinds.map(({ history, presence }) => [history, presence])).toEqual([
+      [{ size: 5, ttlMs: 2000 }, true],
+      [undefined, false],
+      [{ size: 100, ttlMs: 600_000 }, false],
+    ]);
   });
 
   test.each([
@@ -134,8 +145,6 @@ describe("a bad configuration", () => {
     ["server.origins", { toml: "[server]\norigins = []" }],
     ["server.trusted_proxies", { toml: "[server]\ntrusted_proxies = []" }],
     ["auth.jwks_url", { toml: "[auth]\njwks_url = ''" }],
-    ["channels[0].history", { toml: "[[channels]]\npath = 'a'\nhistory = { size = 1, ttl = '1m' }" }],
-    ["channels[0].presence", { toml: "[[channels]]\npath = 'a'\npresence = true" }],
     ["channels[0].access", { toml: "[[channels]]\npath = 'a'\naccess = 'token'" }],
     ["channels[0].publish", { toml: "[[channels]]\npath = 'a'\npublish = 'key'" }],
     ["channels[0].owner", { toml: "[[channels]]\npath = '{a}'\nowner = 'a'" }],

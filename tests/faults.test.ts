@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import type { Redis } from "ioredis";
 import { Client } from "./support/client.ts";
-import { Instance, type Setup } from "./support/instance.ts";
+import { Instance, plainRooms, type Setup } from "./support/instance.ts";
 import { freePort, RedisServer } from "./support/redis.ts";
 import { Proxy } from "./support/proxy.ts";
 import { waitFor, whileNothingHappens } from "./support/wait.ts";
@@ -25,7 +25,7 @@ afterEach(async () => {
 });
 
 async function start(toml = "", env: Setup["env"] = {}): Promise<Instance> {
-  const instance = await Instance.start({ env: { REDIS_URL: redis.url, ...env }, toml });
+  const instance = await Instance.start({ env: { REDIS_URL: redis.url, ...env }, toml: `${toml}\n${plainRooms}` });
   running.push(instance);
   return instance;
 }

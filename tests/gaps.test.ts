@@ -1,6 +1,6 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { Client } from "./support/client.ts";
-import { Instance } from "./support/instance.ts";
+import { Instance, plainRooms } from "./support/instance.ts";
 import { Proxy } from "./support/proxy.ts";
 import { RedisServer } from "./support/redis.ts";
 import { waitFor } from "./support/wait.ts";
@@ -32,7 +32,7 @@ test("whatever is cut, no client sees a gap, a double or another order without b
   witness.on("message", (_: string, message: string) => truth.push(message));
   await witness.subscribe("rooms:a");
   const proxies = await Promise.all(Array.from({ length: INSTANCES }, () => Proxy.start(redis.port)));
-  const toml = "[limits]\nmessages_per_second = 0";
+  const toml = `[limits]\nmessages_per_second = 0\n${plainRooms}`;
   const instances = await Promise.all(proxies.map(({ port }) => Instance.start({ env: { REDIS_URL: `redis://127.0.0.1:${port}` }, toml })));
   const clients: Client[] = [];
   let sent = 0;

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from "bun:test";
+import { Allowance } from "../src/bus/allowance.ts";
 import type { PublishLimits, Sender } from "../src/bus/bus.ts";
 import { PublishQueue } from "../src/bus/publish-queue.ts";
 import { Problem } from "../src/errors.ts";
@@ -12,7 +13,8 @@ afterEach(() => {
 });
 
 function queueOf(some: Partial<PublishLimits> = {}): PublishQueue {
-  const queue = new PublishQueue({ ...limits, ...some });
+  const all = { ...limits, ...some };
+  const queue = new PublishQueue(new Allowance(all), all.publishTimeoutMs);
   queues.push(queue);
   return queue;
 }

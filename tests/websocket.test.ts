@@ -196,7 +196,7 @@ describe("an opening handshake", () => {
   });
 
   test.each(["since=1", "recent=1", "hello=1"])("is 400 with ?%s on a channel without history", async (query) => {
-    expect(await status(`/ws/rooms/a?${query}`)).toBe(400);
+    expect(await status(`/ws/7?${query}`)).toBe(400);
   });
 
   const paths: [path: string, status: number][] = [

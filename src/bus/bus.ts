@@ -1,5 +1,7 @@
+import type { Counts } from "../counts.ts";
 import type { Log } from "../log.ts";
 import type { Message } from "../message.ts";
+import type { Position, Retention } from "../position.ts";
 import type { Problem } from "../errors.ts";
 
 /**
@@ -13,6 +15,8 @@ import type { Problem } from "../errors.ts";
 export interface Bus extends Publishing {
   /** True while messages go out and every subscription is acknowledged. */
   readonly ready: boolean;
+  /** Messages that are on their way to the bus. */
+  readonly waiting: number;
 
   /**
    * Asks for the messages of a channel. Resolves once everything published from then on will be delivered here; while
@@ -25,6 +29,83 @@ export interface Bus extends Publishing {
 
   /** Ends the connections. What still waits is refused, nothing is delivered afterwards. */
   close(): void;
+
+  /** The optional abilities. A configuration that needs one that a bus lacks does not start. */
+  readonly history?: History;
+  readonly presence?: Presence;
+}
+
+/**
+ * The log of a channel. All instances see one: a message has one position, whoever asks.
+ *
+ * What is forgotten is told: whenever offsets could be given a second time, the log gets a new epoch.
+ */
+export interface History {
+  /**
+   * Appends and publishes in one step, then tells the sender once, as `Publishing.publish` does. It is delivered once, however
+   * often this instance has to write it.
+   *
+   * @param key within 60 s a second message with it is not published, and is confirmed with the id of the first
+   */
+  append(channel: string, message: Message, retention: Retention, sender: Sender, key?: string): void;
+
+  /**
+   * What is kept of a channel. It holds everything that was delivered here before the call.
+   *
+   * @throws Problem `bus-away`
+   */
+  read(channel: string, retention: Retention, from: ReadFrom): Promise<Page>;
+
+  /** Keeps the positions of channels valid for another 24 h; appending and reading do so, too. */
+  renew(channels: readonly string[]): void;
+}
+
+export interface ReadFrom {
+  /** Undefined: the newest ones. */
+  readonly since?: Position;
+  /** The stamp of the entry at that position, if it was seen. Another one there, or a counter behind it, begins a new epoch. */
+  readonly stamp?: number;
+  /** Messages at most. */
+  readonly limit: number;
+}
+
+/** A part of a log, ascending without holes. */
+export interface Page {
+  readonly epoch: string;
+  /** The offset of the newest message of the log, and its stamp; 0 before the first. */
+  readonly head: number;
+  readonly stamp: number;
+  /** Whether everything after the position is kept; otherwise all that is kept follows. Null without a position. */
+  readonly resumed: boolean | null;
+  /** The offset after which the messages begin. */
+  readonly start: number;
+  readonly messages: readonly Message[];
+}
+
+/** Consecutive messages of a log, as they are delivered. */
+export interface Entries {
+  readonly epoch: string;
+  /** The offset of the first one. */
+  readonly first: number;
+  /** Tells these entries from others that were given the same offsets, where the bus had forgotten. */
+  readonly stamp: number;
+  readonly messages: readonly Message[];
+}
+
+/** Who is on a channel, cluster-wide. What an instance said is forgotten within 30 s of its end. */
+export interface Presence {
+  /** One more connection of a member, or of nobody in particular. */
+  enter(channel: string, member: string | null): void;
+  leave(channel: string, member: string | null): void;
+  /** @throws Problem `bus-away` */
+  present(channel: string): Promise<Present>;
+}
+
+export interface Present {
+  /** Connections, of members and others. */
+  readonly count: number;
+  /** Connections of each member. */
+  readonly members: ReadonlyMap<string, number>;
 }
 
 export interface Publishing {
@@ -64,12 +145,16 @@ export interface Tick {
   /** Milliseconds to the next one. */
   readonly periodMs: number;
   readonly channel: string;
+  /** Of a channel with history. */
+  readonly retention: Retention | undefined;
   readonly text: string;
 }
 
-/** What a bus tells its instance, always in order and never while one of its own methods runs, but for `deliver` and the senders. */
+/** What a bus tells its instance, always in order and never while one of its own methods runs, but for deliveries and the senders. */
 export interface BusListener {
   deliver(channel: string, message: Message): void;
+  /** Entries of a log. They may repeat others, and after a loss they may skip some: who listens follows the positions. */
+  deliverEntries(channel: string, entries: Entries): void;
   /** Every subscription has ended: whatever is published from now on may be missed, until it is live again. */
   lost(): void;
   /** Every subscription is acknowledged (again). Those that were lost have a gap. */
@@ -89,6 +174,7 @@ export interface BusOptions {
   /** Stands before every channel and key on a shared Redis. */
   readonly prefix: string;
   readonly limits: PublishLimits;
+  readonly counts: Counts;
   readonly log: Log;
 }
 

@@ -1,5 +1,6 @@
 import { Problem } from "../errors.ts";
-import type { PublishLimits, Sender } from "./bus.ts";
+import type { Allowance } from "./allowance.ts";
+import type { Sender } from "./bus.ts";
 
 /** A message on its way to the bus. */
 export interface Pending {
@@ -29,7 +30,8 @@ const EXPIRY_CHECK_MS = 100;
  * once, at the latest after the publish time-out.
  */
 export class PublishQueue {
-  readonly #limits: PublishLimits;
+  readonly #allowance: Allowance;
+  readonly #timeoutMs: number;
   #waiting: Pending[] = [];
   #head = 0;
   #waitingBytes = 0;
@@ -39,8 +41,9 @@ export class PublishQueue {
   #expiry: ReturnType<typeof setInterval> | undefined;
   #onEmpty: (() => void)[] = [];
 
-  constructor(limits: PublishLimits) {
-    this.#limits = limits;
+  constructor(allowance: Allowance, timeoutMs: number) {
+    this.#allowance = allowance;
+    this.#timeoutMs = timeoutMs;
   }
 
   get waiting(): number {
@@ -55,13 +58,13 @@ export class PublishQueue {
   /** Takes a message in, or refuses it where it has to wait and too much waits already. */
   add(channel: string, payload: string | Buffer, sender: Sender, hasToWait: boolean): void {
     const bytes = typeof payload === "string" ? Buffer.byteLength(payload) : payload.length;
-    const tooMuch = this.waiting >= this.#limits.publishQueue || this.#waitingBytes + bytes > this.#limits.publishQueueBytes;
-    if ((hasToWait || this.#congested(0, 0)) && tooMuch) {
+    if ((hasToWait || this.#congested(0, 0)) && !this.#allowance.hasRoom(bytes)) {
       sender.refused(new Problem("queue-full", "Too many messages wait for the bus."));
       return;
     }
     this.#waiting.push({ channel, payload, bytes, acceptedMs: Date.now(), sender });
     this.#waitingBytes += bytes;
+    this.#allowance.take(1, bytes);
     this.#expiry ??= setInterval(() => this.#expire(), EXPIRY_CHECK_MS);
   }
 
@@ -138,6 +141,7 @@ export class PublishQueue {
     }
     this.#head += 1;
     this.#waitingBytes -= item.bytes;
+    this.#allowance.give(1, item.bytes);
     // Cut the consumed part off now and then: an array's own shift moves everything each time.
     if (this.#head > 1024 && this.#head * 2 > this.#waiting.length) {
       this.#waiting = this.#waiting.slice(this.#head);
@@ -147,13 +151,14 @@ export class PublishQueue {
   }
 
   #drop(): void {
+    this.#allowance.give(this.waiting, this.#waitingBytes);
     this.#waiting = [];
     this.#head = 0;
     this.#waitingBytes = 0;
   }
 
   #expire(): void {
-    const before = Date.now() - this.#limits.publishTimeoutMs;
+    const before = Date.now() - this.#timeoutMs;
     for (const batch of this.#unanswered) {
       if ((batch.items[0]?.acceptedMs ?? 0) > before) break;
       this.#refuse(

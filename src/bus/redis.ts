@@ -1,12 +1,16 @@
 import { ReplyError } from "ioredis";
+import type { Counts } from "../counts.ts";
 import { Problem } from "../errors.ts";
 import { describeError, type Log } from "../log.ts";
 import type { Message } from "../message.ts";
+import { Allowance } from "./allowance.ts";
 import type { Bus, BusListener, BusOptions, OpenBus, Sender, Tick } from "./bus.ts";
-import { decodeFrame, encodeFrame } from "./frame.ts";
+import { decodeFrame, encodeEntry, encodeFrame } from "./frame.ts";
 import { PublishQueue, type Batch } from "./publish-queue.ts";
+import { RedisHistory } from "./redis-history.ts";
+import { RedisPresence } from "./redis-presence.ts";
 import { RedisLink } from "./redis-link.ts";
-import tickScript from "./tick.lua" with { type: "text" };
+import { tickScript } from "./redis-scripts.ts";
 
 const OPENING_MS = 3000;
 /** Acknowledgements are awaited in portions: a connection that dies among too many of them has confused clients before. */
@@ -35,11 +39,15 @@ export const openRedisBus: OpenBus = async (options, listener) => {
  * Nothing is published while the own subscriptions are not live: it would reach nobody here.
  */
 class RedisBus implements Bus {
+  readonly history: RedisHistory;
+  readonly presence: RedisPresence;
   readonly #listener: BusListener;
   readonly #prefix: string;
   readonly #log: Log;
   readonly #publisher: RedisLink;
   readonly #subscriber: RedisLink;
+  readonly #counts: Counts;
+  readonly #allowance: Allowance;
   readonly #queue: PublishQueue;
   readonly #subscriptions = new Map<string, Subscription>();
   #asked: Subscription[] = [];
@@ -55,7 +63,20 @@ class RedisBus implements Bus {
     this.#log = options.log;
     this.#publisher = new RedisLink(options.url, "publisher", options.log);
     this.#subscriber = new RedisLink(options.url, "subscriber", options.log);
-    this.#queue = new PublishQueue(options.limits);
+    const { prefix, log, limits, counts } = options;
+    const { publishTimeoutMs } = limits;
+    this.#counts = counts;
+    this.#allowance = new Allowance(limits);
+    this.#queue = new PublishQueue(this.#allowance, publishTimeoutMs);
+    const common = { link: this.#publisher, prefix, instance: instanceName(), log };
+    this.history = new RedisHistory({
+      ...common,
+      publishTimeoutMs,
+      allowance: this.#allowance,
+      counts,
+      ready: () => this.ready,
+    });
+    this.presence = new RedisPresence(common);
   }
 
   /** See {@link OpenBus}. */
@@ -70,6 +91,8 @@ class RedisBus implements Bus {
         if (!this.ready) return;
         opened();
         this.#flush();
+        this.history.resume();
+        this.presence.renew();
       };
       this.#publisher.open(live, opened);
       this.#subscriber.open(
@@ -85,6 +108,10 @@ class RedisBus implements Bus {
 
   get ready(): boolean {
     return this.#publisher.up && this.#subscribed;
+  }
+
+  get waiting(): number {
+    return this.#allowance.messages;
   }
 
   subscribe(channel: string): Promise<void> {
@@ -120,18 +147,27 @@ class RedisBus implements Bus {
 
   async publishTick(tick: Tick): Promise<boolean> {
     if (!this.ready) throw new Problem("bus-away", "The bus is away.");
-    const key = `${this.#prefix}lockstep:tick:${tick.schedule}`;
-    const { dueMs, periodMs, text } = tick;
+    const { channel, retention, dueMs, periodMs, text } = tick;
+    const keys = this.history.keys(channel);
+    const seen = this.history.seen(channel);
+    const claim = [dueMs, periodMs, TICK_TTL_MS, this.#prefix + channel, this.history.freshEpoch(), seen.epoch, seen.offset];
     try {
-      const channel = this.#prefix + tick.channel;
-      return (await this.#publisher.client.eval(tickScript, 1, key, dueMs, periodMs, channel, text, TICK_TTL_MS)) === 1;
+      const answer =
+        retention === undefined
+          ? await tickScript.run(this.#publisher.client, [keys.tick(tick.schedule)], [...claim, 0, 0, text])
+          : await tickScript.run(
+              this.#publisher.client,
+              [keys.tick(tick.schedule), keys.head, keys.log],
+              [...claim, retention.size, retention.ttlMs, encodeEntry(text)],
+            );
+      return answer === 1;
     } catch (error) {
       throw new Problem("not-confirmed", `The bus did not confirm the tick: ${describeError(error)}`);
     }
   }
 
   async settled(): Promise<void> {
-    await this.#queue.empty();
+    await Promise.all([this.#queue.empty(), this.history.settled()]);
     // The answer comes behind everything that Redis has for this connection.
     if (this.#subscriber.up) await this.#subscriber.client.ping().catch(() => "gone, and with it what it had");
   }
@@ -140,6 +176,8 @@ class RedisBus implements Bus {
     this.#closed = true;
     this.#subscribed = false;
     this.#queue.close(new Problem("not-confirmed", "The server shut down before the bus confirmed the message."));
+    this.history.close();
+    this.presence.close();
     this.#publisher.close();
     this.#subscriber.close();
   }
@@ -173,6 +211,7 @@ class RedisBus implements Bus {
 
   #answered(batch: Batch, errorOf: (index: number) => unknown): void {
     if (this.#closed) return;
+    this.#counts.onPublished((Date.now() - (batch.items[0]?.acceptedMs ?? Date.now())) / 1000);
     this.#queue.settle(batch, (index) => {
       const error = errorOf(index);
       if (error === undefined) return undefined;
@@ -191,6 +230,7 @@ class RedisBus implements Bus {
     }
     // From the last acknowledgement to here is one turn: nobody can have asked for more in between and been forgotten.
     this.#subscribed = true;
+    if (session > 1) this.#counts.reconnections += 1;
     this.#listener.restored();
   }
 
@@ -261,8 +301,19 @@ class RedisBus implements Bus {
   #received(channel: Buffer, payload: Buffer): void {
     if (this.#closed) return;
     const name = channel.toString("utf8").slice(this.#prefix.length);
-    for (const message of decodeFrame(payload)) this.#listener.deliver(name, message);
+    const received = decodeFrame(payload);
+    if (typeof received === "string" || received instanceof Uint8Array) this.#listener.deliver(name, received);
+    else if (Array.isArray(received)) for (const message of received) this.#listener.deliver(name, message);
+    else {
+      this.history.saw(name, received.epoch, received.first + received.messages.length - 1);
+      this.#listener.deliverEntries(name, received);
+    }
   }
+}
+
+/** 8 letters and digits that no other instance has. */
+function instanceName(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(8)), (byte) => (byte % 36).toString(36)).join("");
 }
 
 function deferred(): Pick<Subscription, "acknowledged" | "acknowledge"> {

@@ -19,7 +19,7 @@ export const builtinKinds: readonly KindSettings[] = [
     params: { user_id: "integer" },
     envelope: '{"type": "user_event", "data": $data}',
   },
-  { path: "rooms/{room}" },
+  { path: "rooms/{room}", history: { size: 100, ttl: "10m" }, presence: true },
 ];
 
 export const builtinBroadcasts: readonly BroadcastSettings[] = [

@@ -1,5 +1,7 @@
 import { Problem } from "../errors.ts";
+import { parseDuration } from "../duration.ts";
 import type { Message } from "../message.ts";
+import type { Retention } from "../position.ts";
 import { segmentFault } from "./path.ts";
 import { compileEnvelope, envelopeVariables, unknownVariables, type Envelope } from "./envelope.ts";
 
@@ -13,6 +15,10 @@ export interface KindSettings {
   params?: Record<string, string> | undefined;
   envelope?: string | undefined;
   on_gap?: OnGap | undefined;
+  /** How many messages are kept, and how long after the last one: digits and ms, s, m, h or d. */
+  history?: { size: number; ttl: string } | undefined;
+  /** Whether everybody may see who is on the channel. */
+  presence?: boolean | undefined;
 }
 
 /** What happens to the clients of a channel without history that may have missed something. */
@@ -40,6 +46,9 @@ const INTEGER = "0|[1-9][0-9]{0,18}";
 export class Kind {
   readonly path: string;
   readonly onGap: OnGap;
+  /** Undefined where nothing is kept. */
+  readonly history: Retention | undefined;
+  readonly presence: boolean;
   readonly #segments: readonly Segment[];
   readonly #patterns: ReadonlyMap<string, RegExp>;
   readonly #name: readonly string[];
@@ -49,6 +58,9 @@ export class Kind {
   constructor(settings: KindSettings) {
     this.path = settings.path;
     this.onGap = settings.on_gap ?? "close";
+    const { history } = settings;
+    this.history = history === undefined ? undefined : { size: history.size, ttlMs: parseDuration(history.ttl) };
+    this.presence = settings.presence ?? false;
     this.#segments = segmentsOf(settings.path);
     this.#patterns = new Map(Object.entries(settings.params ?? {}).map(([value, source]) => [value, anchored(source)]));
     this.#name = nameParts(settings.name ?? settings.path.replaceAll("/", ":"));
@@ -93,6 +105,13 @@ export class Kind {
       })
       .join("");
   }
+}
+
+/** What a kind calls its channels, whatever it calls its values: kinds where this is equal share channels. */
+export function nameShape({ name, path }: KindSettings): string {
+  return nameParts(name ?? path.replaceAll("/", ":"))
+    .filter((_, index) => index % 2 === 0)
+    .join("{}");
 }
 
 /** The first kind that a path is of. */

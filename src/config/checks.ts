@@ -1,9 +1,10 @@
 import { Value, ValueErrorType, type ValueError } from "@sinclair/typebox/value";
 import { Cron } from "croner";
 import { builtinKinds } from "../channels/builtin.ts";
-import { Kind, kindFaults, resolveKind } from "../channels/kind.ts";
+import { Kind, kindFaults, nameShape, resolveKind, type KindSettings, type Resolved } from "../channels/kind.ts";
 import { parsePath } from "../channels/path.ts";
-import { parseDuration, settingsSchema, type Settings } from "./schema.ts";
+import { parseDuration } from "../duration.ts";
+import { settingsSchema, type Settings } from "./schema.ts";
 
 /** Where a setting came from, for people: a variable, or the key path in the file. */
 export type Place = (keys: readonly (string | number)[]) => string;
@@ -56,6 +57,10 @@ export function meaningFaults(settings: Settings, place: Place, sound: (pointer:
   if (sound("/server/ping_interval") && parseDuration(settings.server.ping_interval) === 0) {
     faults.push(fault(place(["server", "ping_interval"]), show(settings.server.ping_interval), "more than nothing"));
   }
+  // An empty pair would be taken for a channel's hash tag, and its keys would be in different slots of a cluster.
+  if (sound("/redis/prefix") && /^[^{]*\{\}/.test(settings.redis.prefix)) {
+    faults.push(fault(place(["redis", "prefix"]), show(settings.redis.prefix), "a text without {}"));
+  }
   const url = sound("/redis/url") ? redisUrlFault(settings.redis.url) : undefined;
   if (url !== undefined) faults.push(fault(place(["redis", "url"]), showUrl(settings.redis.url), url));
   let kindsAreSound = sound("/channels") || Array.isArray(settings.channels);
@@ -63,12 +68,16 @@ export function meaningFaults(settings: Settings, place: Place, sound: (pointer:
     const typed = KIND_KEYS.every((key) => sound(`/channels/${index}/${key}`));
     const found = typed ? kindFaults(kind) : [];
     for (const { key, found: value, allowed } of found) faults.push(fault(`channels[${index}].${key}`, show(value), allowed));
+    if (sound(`/channels/${index}/history`) && kind.history !== undefined && parseDuration(kind.history.ttl) === 0) {
+      faults.push(fault(`channels[${index}].history.ttl`, show(kind.history.ttl), "more than nothing"));
+    }
     if (!typed || found.length > 0) kindsAreSound = false;
   }
+  if (kindsAreSound && sound("/channels")) faults.push(...sharingFaults(settings.channels ?? []));
   const broadcasts = sound("/broadcasts") || Array.isArray(settings.broadcasts) ? (settings.broadcasts ?? []) : [];
   for (const [index, broadcast] of broadcasts.entries()) {
     // Which paths are of a kind can be said only of kinds that are sound.
-    const known = !kindsAreSound || !sound(`/broadcasts/${index}/path`) || channelOf(kindsOf(settings), broadcast.path) !== undefined;
+    const known = !kindsAreSound || !sound(`/broadcasts/${index}/path`) || targetOf(kindsOf(settings), broadcast.path) !== undefined;
     if (!known || (sound(`/broadcasts/${index}/path`) && /[{}]/.test(broadcast.path))) {
       faults.push(fault(`broadcasts[${index}].path`, show(broadcast.path), "the path of one channel of some kind, without {values}"));
     }
@@ -94,6 +103,21 @@ function show(value: unknown): string {
 function showUrl(url: string): string {
   const { protocol = "", host = "", pathname = "" } = URL.canParse(url) ? new URL(url) : {};
   return host === "" ? "a value that may be secret" : show(`${protocol}//${host}${pathname === "/" ? "" : pathname}`);
+}
+
+/** Kinds that call their channels alike have to keep them alike. */
+function sharingFaults(kinds: readonly KindSettings[]): string[] {
+  const first = new Map<string, number>();
+  return kinds.flatMap((kind, index) => {
+    const shape = nameShape(kind);
+    const other = kinds[first.get(shape) ?? index] ?? kind;
+    if (!first.has(shape)) first.set(shape, index);
+    return (["history", "presence"] as const).flatMap((key) =>
+      JSON.stringify(kind[key]) === JSON.stringify(other[key])
+        ? []
+        : [fault(`channels[${index}].${key}`, show(kind[key]), `the same as in channels[${first.get(shape)}], which has the same name`)],
+    );
+  });
 }
 
 function isEscaped(text: string): boolean {
@@ -146,9 +170,10 @@ export function kindsOf(settings: Settings): Kind[] {
   return (settings.channels ?? builtinKinds).map((kind) => new Kind(kind));
 }
 
-export function channelOf(kinds: readonly Kind[], path: string): string | undefined {
+/** The channel of a path, or undefined where there is none. */
+export function targetOf(kinds: readonly Kind[], path: string): Resolved | undefined {
   try {
-    return resolveKind(kinds, parsePath(path))?.channel;
+    return resolveKind(kinds, parsePath(path));
   } catch {
     return undefined;
   }

@@ -5,8 +5,10 @@ import { parse, TomlError } from "smol-toml";
 import { builtinBroadcasts, type BroadcastSettings } from "../channels/builtin.ts";
 import type { Kind } from "../channels/kind.ts";
 import type { LogFormat, LogLevel } from "../log.ts";
-import { channelOf, kindsOf, meaningFaults, overlaps, schemaFaults, takePrototypes, type Place } from "./checks.ts";
-import { environmentKeys, parseDuration, settingsSchema, type Settings } from "./schema.ts";
+import type { Retention } from "../position.ts";
+import { kindsOf, meaningFaults, overlaps, schemaFaults, takePrototypes, targetOf, type Place } from "./checks.ts";
+import { parseDuration } from "../duration.ts";
+import { environmentKeys, settingsSchema, type Settings } from "./schema.ts";
 
 /** What the server runs by. Durations are in milliseconds, sizes in bytes; see contract §8 for each. */
 export interface Config {
@@ -39,6 +41,8 @@ export interface Limits {
 /** A scheduled message of the cluster. */
 export interface Broadcast {
   readonly channel: string;
+  /** Of a channel with history. */
+  readonly retention: Retention | undefined;
   /** Cron with seconds. */
   readonly pattern: string;
   /** `{time}` stands for the local time. */
@@ -146,6 +150,9 @@ function freeze(settings: Settings): Config {
       publishTimeoutMs: parseDuration(limits.publish_timeout),
     }),
     kinds,
-    broadcasts: listed.map(({ path, pattern, message }) => ({ channel: channelOf(kinds, path) ?? "", pattern, message })),
+    broadcasts: listed.map(({ path, pattern, message }) => {
+      const target = targetOf(kinds, path);
+      return { channel: target?.channel ?? "", retention: target?.kind.history, pattern, message };
+    }),
   });
 }

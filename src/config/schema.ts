@@ -1,5 +1,6 @@
 import { Type, type Static, type TInteger, type TString, type TUnsafe } from "@sinclair/typebox";
 import type { OnGap } from "../channels/kind.ts";
+import { DURATION } from "../duration.ts";
 import { logLevels, type LogFormat, type LogLevel } from "../log.ts";
 
 /*
@@ -16,7 +17,7 @@ const integer = (value: number, minimum: number, maximum: number): TInteger =>
   Type.Integer({ default: value, minimum, maximum, allowed: `an integer from ${minimum} to ${maximum}` });
 
 const duration = (value: string): TString =>
-  Type.String({ default: value, pattern: "^[0-9]{1,9}(ms|s|m|h|d)$", allowed: 'digits and ms, s, m, h or d, as in "10s"' });
+  Type.String({ default: value, pattern: DURATION, allowed: 'digits and ms, s, m, h or d, as in "10s"' });
 
 const oneOf = <T extends string>(value: T, choices: readonly T[]): TUnsafe<T> =>
   Type.Unsafe<T>(
@@ -28,6 +29,8 @@ const table = { ...closed, default: {}, allowed: "a table" } as const;
 
 const MAX_BYTES = 2 ** 30;
 const MAX_COUNT = 1_000_000_000;
+/** Messages of a channel: a client may be sent all of them at once. */
+const MAX_KEPT = 10_000;
 
 const kind = Type.Object(
   {
@@ -38,8 +41,16 @@ const kind = Type.Object(
     ),
     envelope: Type.Optional(Type.String({ allowed: "a text with $data, $json, $sender or $time" })),
     on_gap: Type.Optional(oneOf<OnGap>("close", ["close", "ignore"])),
-    history: later,
-    presence: later,
+    history: Type.Optional(
+      Type.Object(
+        {
+          size: integer(100, 1, MAX_KEPT),
+          ttl: duration("10m"),
+        },
+        { ...closed, allowed: 'a table as in { size = 100, ttl = "10m" }' },
+      ),
+    ),
+    presence: Type.Optional(Type.Boolean({ allowed: "true or false" })),
     access: later,
     publish: later,
     owner: later,
@@ -112,14 +123,3 @@ export const environmentKeys: Readonly<Record<string, readonly [table: string, k
   LOG_LEVEL: ["log", "level"],
   TZ: ["server", "timezone"],
 };
-
-const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-
-/** The longest time that a timer can count; a longer one would fire at once. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
-
-/** Milliseconds of a duration that the schema let through; 24 days stand for all that is longer. */
-export function parseDuration(value: string): number {
-  const unit = value.replace(/^[0-9]+/, "");
-  return Math.min(MAX_TIMER_MS, Number.parseInt(value, 10) * (unitMs[unit] ?? 0));
-}

@@ -1,14 +1,13 @@
 import type { Config } from "../config/config.ts";
-import type { Connections } from "../connections.ts";
-import type { Hub } from "../hub.ts";
-import type { Log } from "../log.ts";
+import type { ClientHouse } from "../clients/connection.ts";
+import type { EventTopics } from "../clients/event-topics.ts";
 
 /** What the routes need of the instance. */
 export interface Instance {
   readonly config: Config;
-  readonly log: Log;
-  readonly hub: Hub;
-  readonly connections: Connections;
+  /** What clients share: the hub, their places, the counts, the log. */
+  readonly house: ClientHouse;
+  readonly eventTopics: EventTopics;
   /** @throws Problem `draining`, once the instance takes nothing new */
   readonly accept: () => void;
 }

@@ -9,7 +9,7 @@ export function health(instance: Instance) {
     .get("/livez", () => Response.json({ status: "live" }))
     .get("/readyz", () => {
       instance.accept();
-      if (!instance.hub.bus.ready) throw new Problem("bus-away", "The bus is away, or not every subscription is live.");
+      if (!instance.house.hub.bus.ready) throw new Problem("bus-away", "The bus is away, or not every subscription is live.");
       return Response.json({ status: "ready" });
     })
     .all("/livez", methodNotAllowed("GET"))

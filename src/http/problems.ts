@@ -1,16 +1,23 @@
 import { Elysia } from "elysia";
+import type { Counts } from "../counts.ts";
 import { faults, Problem } from "../errors.ts";
 import { describeError, type Log } from "../log.ts";
 import { badHost } from "./target.ts";
 
 /** The one edge where errors become answers: `application/problem+json` (RFC 9457). What is no `Problem` is logged and shows nothing of itself. */
-export function problems(log: Log) {
+export function problems(log: Log, counts: Counts) {
   return new Elysia({ name: "problems" }).onError({ as: "global" }, ({ code, error, request }) => {
-    if (error instanceof Problem) return problemResponse(error);
-    if (code === "NOT_FOUND") return problemResponse(badHost(request.url) ?? new Problem("no-route", "There is nothing at this path."));
-    log.error("a request failed", { method: request.method, error: describeError(error) });
-    return problemResponse(new Problem("internal", "The server failed; the fault is logged."));
+    const problem = asProblem(code, error, request);
+    counts.refuse(problem.fault);
+    return problemResponse(problem);
   });
+
+  function asProblem(code: unknown, error: unknown, request: Request): Problem {
+    if (error instanceof Problem) return error;
+    if (code === "NOT_FOUND") return badHost(request.url) ?? new Problem("no-route", "There is nothing at this path.");
+    log.error("a request failed", { method: request.method, error: describeError(error) });
+    return new Problem("internal", "The server failed; the fault is logged.");
+  }
 }
 
 function problemResponse(problem: Problem): Response {

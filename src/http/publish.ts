@@ -1,5 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import { Elysia } from "elysia";
+import type { Kind } from "../channels/kind.ts";
 import { Problem } from "../errors.ts";
 import type { Message } from "../message.ts";
 import type { Instance } from "./context.ts";
@@ -7,29 +8,40 @@ import { methodNotAllowed } from "./problems.ts";
 import { targetChannel } from "./target.ts";
 
 const ROUTE = "/publish/";
+const MAX_KEY = 128;
 
 /** `POST /publish/<path>`: publishes the body, and answers once the bus has it. */
 export function publish(instance: Instance) {
-  const { config, hub } = instance;
+  const { config, house } = instance;
   return new Elysia({ name: "publish" })
     .post(
       `${ROUTE}*`,
       async ({ request }) => {
-        const { kind, channel } = targetChannel(request.url, ROUTE, config.kinds);
-        if (request.headers.has("idempotency-key")) {
-          throw new Problem("malformed-request", "This channel keeps no history, so it takes no Idempotency-Key.");
-        }
+        const target = targetChannel(request.url, ROUTE, config.kinds);
+        const { kind, channel } = target;
+        const key = idempotencyKey(request.headers, kind);
         const body = await readBody(request, config.limits.maxMessageBytes);
         const message = kind.encode(asMessage(body, request.headers.get("content-type")), null);
         instance.accept();
         const id = await new Promise<string | null>((confirmed, refused) => {
-          hub.publish(channel, message, { confirmed, refused, broken: false });
+          house.hub.publish(target, message, { confirmed, refused, broken: false }, key);
         });
         return Response.json({ channel, id });
       },
       { parse: "none" },
     )
     .all(`${ROUTE}*`, methodNotAllowed("POST"));
+}
+
+/** https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/ */
+function idempotencyKey(headers: Headers, kind: Kind): string | undefined {
+  const key = headers.get("idempotency-key");
+  if (key === null) return undefined;
+  if (kind.history === undefined) {
+    throw new Problem("malformed-request", "This channel keeps no history, so it takes no Idempotency-Key.");
+  }
+  if (key.length < 1 || key.length > MAX_KEY) throw new Problem("malformed-request", `An Idempotency-Key has 1 to ${MAX_KEY} characters.`);
+  return key;
 }
 
 function asMessage(body: Buffer, contentType: string | null): Message {

@@ -1,13 +1,14 @@
 import { Elysia } from "elysia";
-import { Connection, type ConnectionHouse } from "../connection.ts";
+import { Connection } from "../clients/connection.ts";
 import { Problem } from "../errors.ts";
+import type { Seat } from "../hub/local-channel.ts";
 import type { Instance } from "./context.ts";
 import { checkHandshake } from "./handshake.ts";
 import { methodNotAllowed } from "./problems.ts";
+import { parseHistoryQuery } from "./query.ts";
 import { targetChannel, targetQuery } from "./target.ts";
 
 const ROUTE = "/ws/";
-const HISTORY_ONLY = ["since", "recent", "hello"];
 
 /**
  * `GET /ws/<path>`: a WebSocket on a channel.
@@ -16,24 +17,23 @@ const HISTORY_ONLY = ["since", "recent", "hello"];
  * the methods of its data, whoever made it, and this is the one place that leans on that.
  */
 export function websocket(instance: Instance) {
-  const { config, log, hub, connections } = instance;
-  const { messagesPerSecond, slowConsumerBytes } = config.limits;
-  const house: ConnectionHouse = { hub, connections, messagesPerSecond, slowConsumerBytes, log };
+  const { config, house } = instance;
+  const { hub, connections } = house;
   return new Elysia({ name: "websocket" })
     .get(`${ROUTE}*`, async ({ request, server }) => {
       const address = server?.requestIP(request)?.address ?? "unknown";
       connections.admit(address);
       try {
-        const { kind, channel } = targetChannel(request.url, ROUTE, config.kinds);
-        checkQuery(request.url);
+        const target = targetChannel(request.url, ROUTE, config.kinds);
+        const { from, hello } = parseHistoryQuery(targetQuery(request.url), target.kind);
         const headers = checkHandshake(request.headers);
         instance.accept();
-        const seat = await hub.reserve(channel);
+        const seat = await hub.reserve(target, from);
         // From here to the upgrade nothing waits: what the seat promises holds for this turn only.
         try {
           instance.accept();
-          const data = new Connection(house, kind, seat, address);
-          if (server?.upgrade(request, { data, headers }) !== true)
+          const data = new Connection(house, target, seat, address, hello);
+          if (server?.upgrade(request, { data, headers: { ...headers, ...positionHeaders(seat) } }) !== true)
             throw new Problem("malformed-request", "The connection cannot be upgraded.");
           return undefined;
         } catch (error) {
@@ -48,9 +48,8 @@ export function websocket(instance: Instance) {
     .all(`${ROUTE}*`, methodNotAllowed("GET"));
 }
 
-function checkQuery(url: string): void {
-  const query = targetQuery(url);
-  for (const name of HISTORY_ONLY) {
-    if (query.has(name)) throw new Problem("malformed-request", `This channel keeps no history, so it takes no ${name}.`);
-  }
+/** Where what follows begins, and whether that is where the client wanted to go on. */
+function positionHeaders({ position, resumed }: Seat): Record<string, string> {
+  if (position === null) return {};
+  return { "lockstep-position": position, ...(resumed === null ? {} : { "lockstep-resumed": String(resumed) }) };
 }

@@ -15,6 +15,9 @@ export interface Setup {
   readonly kinds?: readonly Kind[];
 }
 
+/** The kind of the rooms, without history and presence. */
+export const plainRooms = '[[channels]]\npath = "rooms/{room}"\n';
+
 /** A configuration as the server would read it, from text. */
 export function configOf(setup: Setup = {}): Config {
   const folder = mkdtempSync(join(tmpdir(), "lockstep-config-"));

@@ -1,9 +1,20 @@
-import type { Connection } from "./connection.ts";
-import { Problem } from "./errors.ts";
-import { within } from "./within.ts";
+import { Problem, type ClosingFaultName } from "../errors.ts";
+import { within } from "../within.ts";
 
 /** How long a client that is being closed may take to read what was sent to it before. */
 const RETIRE_TIMEOUT_MS = 30_000;
+
+/** One client, whatever carries it. */
+export interface Client {
+  /** Sends it nothing more, then closes it, once it has what was sent before. */
+  retire(fault: ClosingFaultName): void;
+  /** From now on what it sends is not heard. */
+  mute(): void;
+  /** Ends it at once; what still waits for it is lost. */
+  terminate(): void;
+  /** Is called now and then. `mayCut` is false after a stall of this process. */
+  tend(nowMs: number, intervalMs: number, mayCut: boolean): void;
+}
 
 export interface ConnectionsOptions {
   /** 0: no limit. */
@@ -16,9 +27,9 @@ export interface ConnectionsOptions {
 /** All clients of an instance: how many there may be, which are still alive, and how they all leave. */
 export class Connections {
   readonly #options: ConnectionsOptions;
-  readonly #open = new Set<Connection>();
+  readonly #open = new Set<Client>();
   /** Those that are being closed, and until when they may take, the oldest first. */
-  readonly #retired = new Map<Connection, number>();
+  readonly #retired = new Map<Client, number>();
   readonly #perIp = new Map<string, number>();
   readonly #turnMs: number;
   readonly #timer: ReturnType<typeof setInterval>;
@@ -62,24 +73,29 @@ export class Connections {
     else this.#perIp.set(address, left);
   }
 
-  add(connection: Connection): void {
-    this.#open.add(connection);
+  /** Clients of this process, those included that are about to join. */
+  get count(): number {
+    return this.#admitted;
+  }
+
+  add(client: Client): void {
+    this.#open.add(client);
   }
 
   /** The connection will be closed once it has read what was sent to it; after 30 s it is cut. */
-  retired(connection: Connection): void {
-    this.#retired.set(connection, Date.now() + RETIRE_TIMEOUT_MS);
+  retired(client: Client): void {
+    this.#retired.set(client, Date.now() + RETIRE_TIMEOUT_MS);
   }
 
-  remove(connection: Connection): void {
-    this.#open.delete(connection);
-    this.#retired.delete(connection);
+  remove(client: Client): void {
+    this.#open.delete(client);
+    this.#retired.delete(client);
     if (this.#open.size === 0) this.#onEmpty?.();
   }
 
   /** Takes nothing more from any client; they will be told by their close. */
   mute(): void {
-    for (const connection of this.#open) connection.mute();
+    for (const client of this.#open) client.mute();
   }
 
   /** Closes everybody with 1001 once they have what was sent to them. Resolves when all are gone, or after the time-out, when the rest are cut. */
@@ -87,9 +103,9 @@ export class Connections {
     const gone = new Promise<void>((resolve) => {
       this.#onEmpty = resolve;
     });
-    for (const connection of this.#open) connection.retire("draining");
+    for (const client of this.#open) client.retire("draining");
     if (this.#open.size > 0) await within(timeoutMs, gone);
-    for (const connection of this.#open) connection.terminate();
+    for (const client of this.#open) client.terminate();
   }
 
   close(): void {
@@ -101,10 +117,10 @@ export class Connections {
     // After a stall of this process the answers of clients are still unread.
     const onTime = nowMs - this.#lastTurnMs < this.#turnMs + 1000;
     this.#lastTurnMs = nowMs;
-    for (const connection of this.#open) connection.tend(nowMs, this.#options.pingIntervalMs, onTime);
-    for (const [connection, untilMs] of this.#retired) {
+    for (const client of this.#open) client.tend(nowMs, this.#options.pingIntervalMs, onTime);
+    for (const [client, untilMs] of this.#retired) {
       if (untilMs > nowMs) break;
-      connection.terminate();
+      client.terminate();
     }
   }
 }

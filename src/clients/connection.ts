@@ -1,22 +1,26 @@
 import type { ServerWebSocket } from "bun";
-import type { Sender } from "./bus/bus.ts";
-import type { Kind, OnGap } from "./channels/kind.ts";
-import type { Connections } from "./connections.ts";
-import { closeCode, faults, Problem, type ClosingFaultName, type FaultName } from "./errors.ts";
-import type { Hub, Seat, Subscriber } from "./hub.ts";
-import { describeError, type Log } from "./log.ts";
-import type { Message } from "./message.ts";
+import type { Sender } from "../bus/bus.ts";
+import type { OnGap, Resolved } from "../channels/kind.ts";
+import type { Counts } from "../counts.ts";
+import { closeCode, faults, Problem, saysPosition, type ClosingFaultName, type FaultName } from "../errors.ts";
+import type { Hub } from "../hub/hub.ts";
+import type { Seat } from "../hub/local-channel.ts";
+import type { Subscriber } from "../hub/subscriber.ts";
+import { describeError, type Log } from "../log.ts";
+import type { Message } from "../message.ts";
+import type { Client, Connections } from "./connections.ts";
 import { TokenBucket } from "./token-bucket.ts";
 
 type Socket = ServerWebSocket<Connection>;
 
-/** What all connections of an instance share. */
-export interface ConnectionHouse {
+/** What all clients of an instance share. */
+export interface ClientHouse {
   readonly hub: Hub;
   readonly connections: Connections;
   /** 0: no limit. */
   readonly messagesPerSecond: number;
   readonly slowConsumerBytes: number;
+  readonly counts: Counts;
   readonly log: Log;
 }
 
@@ -24,33 +28,42 @@ export interface ConnectionHouse {
  * One WebSocket client on one channel. `open`, `message`, `drain`, `pong`, `ping` and `close` are called by the server with the
  * raw socket (see http/ws.ts). They are synchronous, so a client's frames keep their order, and they never throw: Bun would end the process.
  */
-export class Connection implements Sender, Subscriber {
-  readonly #house: ConnectionHouse;
-  readonly #kind: Kind;
+export class Connection implements Client, Sender, Subscriber {
+  readonly #house: ClientHouse;
+  readonly #target: Resolved;
   readonly #seat: Seat;
+  readonly #hello: boolean;
   readonly #address: string;
   readonly #rate: TokenBucket | undefined;
   #socket: Socket | undefined;
   #retiring: ClosingFaultName | undefined;
   #muted = false;
   #broken = false;
+  /** What was replayed and perhaps not read yet: it does not make a slow reader. */
+  #replayBytes = 0;
   /** Whether anything was heard since the last look, and since when nothing was. */
   #heard = false;
   #quietSinceMs = Date.now();
   #pingDueMs: number;
 
-  /** @param address admitted by `connections`; its place is freed when the connection ends */
-  constructor(house: ConnectionHouse, kind: Kind, seat: Seat, address: string) {
+  /**
+   * @param address admitted by `connections`; its place is freed when the connection ends
+   * @param hello whether the first frame says where what follows begins
+   */
+  constructor(house: ClientHouse, target: Resolved, seat: Seat, address: string, hello: boolean) {
     this.#house = house;
-    this.#kind = kind;
+    this.#target = target;
     this.#seat = seat;
+    this.#hello = hello;
     this.#address = address;
     this.#rate = house.messagesPerSecond === 0 ? undefined : new TokenBucket(house.messagesPerSecond);
     this.#pingDueMs = this.#quietSinceMs + house.connections.pingIntervalMs;
   }
 
   get onGap(): OnGap {
-    return this.#kind.onGap;
+    const { kind } = this.#target;
+    // Who can be told where to go on is told.
+    return kind.history === undefined ? kind.onGap : "close";
   }
 
   get broken(): boolean {
@@ -60,7 +73,12 @@ export class Connection implements Sender, Subscriber {
   open(socket: Socket): void {
     this.#socket = socket;
     this.#house.connections.add(this);
-    this.#house.hub.take(this.#seat, this);
+    const { position, resumed } = this.#seat;
+    const replay = this.#house.hub.take(this.#seat, this);
+    // Before the end of this turn nothing else can be sent.
+    if (this.#hello) socket.send(JSON.stringify({ position, resumed }));
+    for (const message of replay) socket.send(message);
+    this.#replayBytes = socket.getBufferedAmount();
   }
 
   message(_: Socket, message: Message): void {
@@ -71,7 +89,7 @@ export class Connection implements Sender, Subscriber {
       return;
     }
     try {
-      this.#house.hub.publish(this.#seat.channel, this.#kind.encode(message, null), this);
+      this.#house.hub.publish(this.#target, this.#target.kind.encode(message, null), this);
     } catch (error) {
       this.#fail(error);
     }
@@ -93,7 +111,7 @@ export class Connection implements Sender, Subscriber {
     const { hub, connections, log } = this.#house;
     this.#socket = undefined;
     this.#retiring ??= "internal";
-    hub.leave(this.#seat, this);
+    hub.leave(this.#seat);
     connections.remove(this);
     connections.release(this.#address);
     log.debug("connection closed", { channel: this.#seat.channel, address: this.#address, code, reason });
@@ -116,14 +134,19 @@ export class Connection implements Sender, Subscriber {
   }
 
   checkBacklog(): void {
-    if ((this.#socket?.getBufferedAmount() ?? 0) > this.#house.slowConsumerBytes) this.retire("slow-reader");
+    const waiting = this.#socket?.getBufferedAmount() ?? 0;
+    const { slowConsumerBytes, counts } = this.#house;
+    if (waiting <= slowConsumerBytes) this.#replayBytes = 0;
+    if (waiting <= slowConsumerBytes + this.#replayBytes) return;
+    counts.slowConsumers += 1;
+    this.retire("slow-reader");
   }
 
   retire(fault: ClosingFaultName): void {
     if (this.#retiring !== undefined) return;
     this.#retiring = fault;
     this.#muted = true;
-    this.#house.hub.leave(this.#seat, this);
+    this.#house.hub.leave(this.#seat);
     this.#house.connections.retired(this);
     this.#closeWhenSent();
   }
@@ -155,7 +178,8 @@ export class Connection implements Sender, Subscriber {
   /** A close frame must come after all that was sent before: Bun gives up a backlog a few seconds after `close`. */
   #closeWhenSent(): void {
     if (this.#retiring === undefined || this.#socket === undefined || this.#socket.getBufferedAmount() > 0) return;
-    this.#socket.close(closeCode(this.#retiring));
+    const position = saysPosition(this.#retiring) ? this.#seat.position : null;
+    this.#socket.close(closeCode(this.#retiring), position ?? undefined);
   }
 
   #fail(error: unknown): void {

@@ -1,0 +1,244 @@
+import { Problem } from "../errors.ts";
+import type { Retention } from "../position.ts";
+import type { Allowance } from "./allowance.ts";
+import type { Sender } from "./bus.ts";
+
+/** A message on its way to a log. */
+interface Item {
+  readonly entry: Buffer;
+  readonly key: string | undefined;
+  readonly acceptedMs: number;
+  /** Undefined once it was told. */
+  sender: Sender | undefined;
+}
+
+/** What waits for one channel. One batch of it is on its way at a time, so that a batch that is written again stays in its place. */
+interface Lane {
+  readonly channel: string;
+  readonly retention: Retention;
+  waiting: Item[];
+  batch: AppendBatch | undefined;
+}
+
+/** Messages that are appended together or not at all, always under the same sequence. */
+export interface AppendBatch {
+  readonly lane: Lane;
+  /** Grows with each batch of this instance. */
+  readonly sequence: number;
+  readonly items: readonly Item[];
+  readonly bytes: number;
+}
+
+const MAX_BATCH = 256;
+const MAX_BATCH_BYTES = 256 * 1024;
+// What may be written and unanswered, and what may be on its way altogether before a message counts as one that has to wait.
+const MAX_UNANSWERED_BYTES = 32 * 1024 * 1024;
+const MAX_PENDING = 65_536;
+const MAX_PENDING_BYTES = 32 * 1024 * 1024;
+const EXPIRY_CHECK_MS = 100;
+
+/**
+ * What waits for the logs of channels and what was written to them, in order for each channel. A batch whose answer was lost is
+ * written again as it was: the log knows it by its sequence. Each sender is told once, at the latest after the publish time-out.
+ */
+export class AppendQueue {
+  readonly #allowance: Allowance;
+  readonly #timeoutMs: number;
+  readonly #retry: () => void;
+  readonly #lanes = new Map<string, Lane>();
+  /** Lanes with something to write now. */
+  readonly #due = new Set<Lane>();
+  /** Lanes whose batch has to be written again, when the bus is back. */
+  readonly #failed = new Set<Lane>();
+  #sequence = 0;
+  #pending = 0;
+  #pendingBytes = 0;
+  #unansweredBytes = 0;
+  #expiry: ReturnType<typeof setInterval> | undefined;
+  #onEmpty: (() => void)[] = [];
+
+  /** @param retry is called now and then while batches have to be written again */
+  constructor(allowance: Allowance, timeoutMs: number, retry: () => void) {
+    this.#allowance = allowance;
+    this.#timeoutMs = timeoutMs;
+    this.#retry = retry;
+  }
+
+  /** Takes a message in, or refuses it where it has to wait and too much waits already. */
+  add(channel: string, retention: Retention, entry: Buffer, key: string | undefined, sender: Sender, hasToWait: boolean): void {
+    const crowded = this.#pending >= MAX_PENDING || this.#pendingBytes >= MAX_PENDING_BYTES;
+    if ((hasToWait || crowded) && !this.#allowance.hasRoom(entry.length)) {
+      sender.refused(new Problem("queue-full", "Too many messages wait for the bus."));
+      return;
+    }
+    let lane = this.#lanes.get(channel);
+    if (lane === undefined) {
+      lane = { channel, retention, waiting: [], batch: undefined };
+      this.#lanes.set(channel, lane);
+    }
+    lane.waiting.push({ entry, key, acceptedMs: Date.now(), sender });
+    this.#allowance.take(1, entry.length);
+    this.#pending += 1;
+    this.#pendingBytes += entry.length;
+    if (lane.batch === undefined) this.#due.add(lane);
+    this.#expiry ??= setInterval(() => this.#expire(), EXPIRY_CHECK_MS);
+  }
+
+  /** The next batch to write, or undefined. Each must be `confirmed`, `refused` or `failed`. */
+  take(): AppendBatch | undefined {
+    for (const lane of this.#due) {
+      if (this.#unansweredBytes >= MAX_UNANSWERED_BYTES) return undefined;
+      this.#due.delete(lane);
+      const batch = lane.batch ?? this.#form(lane);
+      if (batch === undefined) {
+        this.#finish(lane);
+        continue;
+      }
+      lane.batch = batch;
+      this.#unansweredBytes += batch.bytes;
+      return batch;
+    }
+    return undefined;
+  }
+
+  /** @param offset that of the batch's last message */
+  confirmed(batch: AppendBatch, idOf: (offset: number) => string, offset: number): void {
+    this.#unansweredBytes -= batch.bytes;
+    const first = offset - batch.items.length + 1;
+    this.#end(batch, (sender, index) => sender.confirmed(idOf(first + index)));
+  }
+
+  refused(batch: AppendBatch, problem: Problem): void {
+    this.#unansweredBytes -= batch.bytes;
+    this.#end(batch, (sender) => sender.refused(problem));
+  }
+
+  /** Nobody knows whether it was written: it will be written again, if one of its senders still waits. */
+  failed(batch: AppendBatch): void {
+    this.#unansweredBytes -= batch.bytes;
+    if (batch.lane.batch === batch) this.#failed.add(batch.lane);
+    this.#giveUp();
+  }
+
+  /** From now on `take` gives those that failed, first. */
+  retry(): void {
+    for (const lane of this.#failed) this.#due.add(lane);
+    this.#failed.clear();
+  }
+
+  /** Resolves once nothing waits and nothing is unanswered. */
+  empty(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onEmpty.push(resolve);
+      this.#settleEmpty();
+    });
+  }
+
+  /** Refuses all that waits, and all that is unanswered. */
+  close(problem: Problem): void {
+    for (const lane of this.#lanes.values()) {
+      const items = [...(lane.batch?.items ?? []), ...lane.waiting];
+      lane.batch = undefined;
+      this.#forget(items);
+      for (const item of items) tell(item, (sender) => sender.refused(problem));
+    }
+    this.#lanes.clear();
+    this.#due.clear();
+    this.#failed.clear();
+    this.#settleEmpty();
+  }
+
+  #form(lane: Lane): AppendBatch | undefined {
+    // After a refusal nothing of the same sender may follow: it would arrive behind a hole.
+    if (lane.waiting.some(isBroken)) {
+      this.#forget(lane.waiting.filter(isBroken));
+      lane.waiting = lane.waiting.filter((item) => !isBroken(item));
+    }
+    let count = 0;
+    let bytes = 0;
+    for (const item of lane.waiting) {
+      // What has a key of its own stands alone: it may turn out to be published already.
+      if (count > 0 && (item.key !== undefined || lane.waiting[0]?.key !== undefined)) break;
+      if (count === MAX_BATCH || (count > 0 && bytes + item.entry.length > MAX_BATCH_BYTES)) break;
+      count += 1;
+      bytes += item.entry.length;
+    }
+    if (count === 0) return undefined;
+    const items = lane.waiting.splice(0, count);
+    return { lane, sequence: (this.#sequence += 1), items, bytes };
+  }
+
+  #end(batch: AppendBatch, said: (sender: Sender, index: number) => void): void {
+    const { lane, items } = batch;
+    if (lane.batch !== batch) return; // the queue was closed
+    lane.batch = undefined;
+    this.#forget(items);
+    // Told last: a sender may publish again at once.
+    if (lane.waiting.length > 0) this.#due.add(lane);
+    else this.#lanes.delete(lane.channel);
+    for (const [index, item] of items.entries()) tell(item, (sender) => said(sender, index));
+    this.#settleEmpty();
+  }
+
+  #finish(lane: Lane): void {
+    this.#lanes.delete(lane.channel);
+    this.#settleEmpty();
+  }
+
+  #forget(items: readonly Item[]): void {
+    let bytes = 0;
+    for (const { entry } of items) bytes += entry.length;
+    this.#allowance.give(items.length, bytes);
+    this.#pending -= items.length;
+    this.#pendingBytes -= bytes;
+  }
+
+  #expire(): void {
+    const before = Date.now() - this.#timeoutMs;
+    for (const lane of this.#lanes.values()) {
+      for (const item of lane.batch?.items ?? []) {
+        if (item.acceptedMs > before) break;
+        tell(item, (sender) =>
+          sender.refused(new Problem("not-confirmed", "The bus did not confirm the message in time; it may still arrive.")),
+        );
+      }
+      const first = lane.waiting.findIndex((item) => item.acceptedMs > before && !isBroken(item));
+      const expired = lane.waiting.splice(0, first === -1 ? lane.waiting.length : first);
+      this.#forget(expired);
+      for (const item of expired) tell(item, (sender) => sender.refused(new Problem("bus-away", "The bus was away for too long.")));
+    }
+    this.#giveUp();
+    if (this.#failed.size > 0) this.#retry();
+    this.#settleEmpty();
+  }
+
+  /** A failed batch for which nobody waits any more is not written again. */
+  #giveUp(): void {
+    for (const lane of this.#failed) {
+      if (lane.batch?.items.every(isBroken) === false) continue;
+      this.#failed.delete(lane);
+      if (lane.batch !== undefined) this.#end(lane.batch, () => undefined);
+    }
+  }
+
+  #settleEmpty(): void {
+    if (this.#lanes.size > 0) return;
+    clearInterval(this.#expiry);
+    this.#expiry = undefined;
+    const resolvers = this.#onEmpty;
+    this.#onEmpty = [];
+    for (const resolve of resolvers) resolve();
+  }
+}
+
+/** Nobody waits for it: its sender was told, or dropped out for an earlier message. */
+function isBroken({ sender }: Item): boolean {
+  return sender?.broken !== false;
+}
+
+/** Tells a sender, once; one that was told of a failure is not told of another. */
+function tell(item: Item, say: (sender: Sender) => void): void {
+  const { sender } = item;
+  item.sender = undefined;
+  if (sender?.broken === false) say(sender);
+}

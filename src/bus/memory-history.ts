@@ -1,0 +1,101 @@
+import { Problem } from "../errors.ts";
+import type { Message } from "../message.ts";
+import { formatPosition, type Retention } from "../position.ts";
+import type { BusListener, History, Page, ReadFrom, Sender } from "./bus.ts";
+
+const HEAD_TTL_MS = 24 * 3600 * 1000;
+const ONCE_TTL_MS = 60_000;
+const SWEEP_MS = 5000;
+
+interface Log {
+  readonly epoch: string;
+  offset: number;
+  /** The newest ones, the last with the offset of the log. */
+  messages: Message[];
+  emptyAtMs: number;
+  endsAtMs: number;
+}
+
+/** The logs of channels in this process: they live as long as it does. */
+export class MemoryHistory implements History {
+  readonly #listener: BusListener;
+  readonly #logs = new Map<string, Log>();
+  /** What was published under idempotency keys, the oldest first. */
+  readonly #once = new Map<string, { readonly id: string; readonly untilMs: number }>();
+  readonly #timer = setInterval(() => this.#sweep(), SWEEP_MS);
+  #closed = false;
+
+  constructor(listener: BusListener) {
+    this.#listener = listener;
+  }
+
+  append(channel: string, message: Message, retention: Retention, sender: Sender, key?: string): void {
+    if (this.#closed) {
+      sender.refused(new Problem("bus-away", "The server is shutting down."));
+      return;
+    }
+    const nowMs = Date.now();
+    const once = key === undefined ? undefined : `${channel} ${key}`;
+    const known = once === undefined ? undefined : this.#once.get(once);
+    if (known !== undefined && known.untilMs > nowMs) {
+      sender.confirmed(known.id);
+      return;
+    }
+    const log = this.#log(channel, nowMs);
+    log.offset += 1;
+    log.messages.push(message);
+    // Cut now and then: an array's own shift moves everything each time.
+    if (log.messages.length >= 2 * retention.size) log.messages = log.messages.slice(-retention.size);
+    log.emptyAtMs = nowMs + retention.ttlMs;
+    const id = formatPosition(log.epoch, log.offset);
+    if (once !== undefined) {
+      this.#once.delete(once);
+      this.#once.set(once, { id, untilMs: nowMs + ONCE_TTL_MS });
+    }
+    this.#listener.deliverEntries(channel, { epoch: log.epoch, first: log.offset, stamp: 0, messages: [message] });
+    sender.confirmed(id);
+  }
+
+  read(channel: string, retention: Retention, { since, limit }: ReadFrom): Promise<Page> {
+    const { epoch, offset, messages } = this.#log(channel, Date.now());
+    const kept = messages.slice(-retention.size);
+    const oldest = offset - kept.length;
+    const resumed = since !== undefined && since.epoch === epoch && since.offset <= offset && since.offset >= oldest;
+    let start = oldest;
+    if (since === undefined) start = Math.max(oldest, offset - limit);
+    else if (resumed) start = since.offset;
+    const page = kept.slice(start - oldest, start - oldest + limit);
+    return Promise.resolve({ epoch, head: offset, stamp: 0, resumed: since === undefined ? null : resumed, start, messages: page });
+  }
+
+  renew(channels: readonly string[]): void {
+    for (const channel of channels) this.#log(channel, Date.now());
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearInterval(this.#timer);
+  }
+
+  #log(channel: string, nowMs: number): Log {
+    let log = this.#logs.get(channel);
+    if (log === undefined) {
+      log = { epoch: crypto.randomUUID().replaceAll("-", ""), offset: 0, messages: [], emptyAtMs: 0, endsAtMs: 0 };
+      this.#logs.set(channel, log);
+    } else if (log.emptyAtMs <= nowMs) log.messages = [];
+    log.endsAtMs = nowMs + HEAD_TTL_MS;
+    return log;
+  }
+
+  #sweep(): void {
+    const nowMs = Date.now();
+    for (const [channel, log] of this.#logs) {
+      if (log.endsAtMs <= nowMs) this.#logs.delete(channel);
+      else if (log.emptyAtMs <= nowMs) log.messages = [];
+    }
+    for (const [key, { untilMs }] of this.#once) {
+      if (untilMs > nowMs) break;
+      this.#once.delete(key);
+    }
+  }
+}

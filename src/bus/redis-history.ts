@@ -1,0 +1,243 @@
+import { ReplyError } from "ioredis";
+import type { Counts } from "../counts.ts";
+import { Problem } from "../errors.ts";
+import { describeError, type Log } from "../log.ts";
+import type { Message } from "../message.ts";
+import { formatPosition, type Position, type Retention } from "../position.ts";
+import type { Allowance } from "./allowance.ts";
+import { AppendQueue, type AppendBatch } from "./append-queue.ts";
+import type { History, Page, ReadFrom, Sender } from "./bus.ts";
+import { ChannelKeys } from "./channel-keys.ts";
+import { decodeEntries, encodeEntry } from "./frame.ts";
+import type { RedisLink } from "./redis-link.ts";
+import { appendScript, isMissingScript, listOf, readScript } from "./redis-scripts.ts";
+
+const HEAD_TTL_MS = 24 * 3600 * 1000;
+const ONCE_TTL_MS = 60_000;
+/** How much longer than any retry the log remembers an instance's last batch. */
+const LAST_TTL_MS = 600_000;
+/** Channels of which the highest position seen is remembered. */
+const MAX_SEEN = 50_000;
+
+/** An error or nothing, and what Redis answered. */
+type Answer = readonly [error: unknown, answer: unknown];
+const NO_ANSWER: Answer = [new Error("there was no answer"), undefined];
+
+export interface RedisHistoryOptions {
+  readonly link: RedisLink;
+  readonly prefix: string;
+  /** Names this instance among all; letters and digits, always as many. */
+  readonly instance: string;
+  readonly allowance: Allowance;
+  readonly publishTimeoutMs: number;
+  readonly log: Log;
+  readonly counts: Counts;
+  /** Whether to write now, or to let messages wait. */
+  ready(): boolean;
+}
+
+/** The logs of channels in Redis: streams, appended and published by one script; see scripts/log.lua. */
+export class RedisHistory implements History {
+  readonly #options: RedisHistoryOptions;
+  readonly #queue: AppendQueue;
+  readonly #seen = new Map<string, Position>();
+  #epochs = 0;
+  #flushing = false;
+  #closed = false;
+  #refusing = false;
+
+  constructor(options: RedisHistoryOptions) {
+    this.#options = options;
+    this.#queue = new AppendQueue(options.allowance, options.publishTimeoutMs, () => this.resume());
+  }
+
+  append(channel: string, message: Message, retention: Retention, sender: Sender, key?: string): void {
+    if (this.#closed) {
+      sender.refused(new Problem("bus-away", "The server is shutting down."));
+      return;
+    }
+    this.#queue.add(channel, retention, encodeEntry(message), key, sender, !this.#options.ready());
+    if (this.#flushing) return;
+    // Everything that arrives in one turn of the event loop goes out in one write.
+    this.#flushing = true;
+    setImmediate(() => {
+      this.#flushing = false;
+      this.#flush();
+    });
+  }
+
+  async read(channel: string, retention: Retention, { since, stamp, limit }: ReadFrom): Promise<Page> {
+    const { link, log } = this.#options;
+    if (!link.up) throw new Problem("bus-away", "The bus is away.");
+    const keys = this.keys(channel);
+    const from = since === undefined ? [] : [since.epoch, since.offset, stamp ?? ""];
+    let answer: unknown;
+    try {
+      answer = await readScript.run(link.client, [keys.head, keys.log], [this.freshEpoch(), retention.size, limit, ...from]);
+    } catch (error) {
+      log.debug("reading a log failed", { channel, error: describeError(error) });
+      throw new Problem("bus-away", "The bus did not answer.");
+    }
+    const page = pageOf(answer, since, limit);
+    this.saw(channel, page.epoch, page.head);
+    return page;
+  }
+
+  renew(channels: readonly string[]): void {
+    if (!this.#options.link.up) return;
+    const pipeline = this.#options.link.client.pipeline();
+    for (const channel of channels) pipeline.pexpire(this.keys(channel).head, HEAD_TTL_MS);
+    pipeline.exec().catch((error: unknown) => this.#options.log.debug("renewing failed", { error: describeError(error) }));
+  }
+
+  keys(channel: string): ChannelKeys {
+    return new ChannelKeys(this.#options.prefix, channel);
+  }
+
+  /** An epoch that nobody has used, for a log that has to begin anew. */
+  freshEpoch(): string {
+    return `${this.#options.instance}${(this.#epochs += 1).toString(36)}`;
+  }
+
+  /** The highest position seen of a channel: a log behind it has been forgotten. */
+  seen(channel: string): Position {
+    return this.#seen.get(channel) ?? { epoch: "", offset: 0 };
+  }
+
+  saw(channel: string, epoch: string, offset: number): void {
+    const known = this.#seen.get(channel);
+    if (known?.epoch === epoch && known.offset >= offset) return;
+    if (known === undefined && this.#seen.size >= MAX_SEEN) {
+      for (const oldest of this.#seen.keys()) {
+        this.#seen.delete(oldest);
+        break;
+      }
+    }
+    this.#seen.set(channel, { epoch, offset });
+  }
+
+  /** Writes what waits, and once more what was written and not answered. */
+  resume(): void {
+    if (!this.#options.ready()) return;
+    this.#queue.retry();
+    this.#flush();
+  }
+
+  /** Writes what waits. Not what failed: that would turn for ever while a dying connection has not said so yet. */
+  #flush(): void {
+    if (!this.#options.ready()) return;
+    const batches: AppendBatch[] = [];
+    const pipeline = this.#options.link.client.pipeline();
+    for (let batch = this.#queue.take(); batch !== undefined; batch = this.#queue.take()) {
+      batches.push(batch);
+      const { keys, args } = this.#command(batch);
+      pipeline.evalsha(appendScript.sha, keys.length, ...keys, ...args);
+    }
+    if (batches.length === 0) return;
+    pipeline.exec().then(
+      (results) => this.#allAnswered(batches, (index) => results?.[index] ?? NO_ANSWER),
+      (error: unknown) => this.#allAnswered(batches, () => [error, undefined]),
+    );
+  }
+
+  /** Resolves once nothing waits and nothing is unanswered. */
+  settled(): Promise<void> {
+    return this.#queue.empty();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#queue.close(new Problem("not-confirmed", "The server shut down before the bus confirmed the message."));
+  }
+
+  #command({ lane, sequence, items }: AppendBatch): { keys: string[]; args: (string | number | Buffer)[] } {
+    const { instance, prefix, publishTimeoutMs } = this.#options;
+    const { channel, retention } = lane;
+    const keys = this.keys(channel);
+    const key = items[0]?.key;
+    const seen = this.seen(channel);
+    const last = [sequence, publishTimeoutMs + LAST_TTL_MS];
+    const args = [prefix + channel, this.freshEpoch(), seen.epoch, seen.offset, ...last, retention.size, retention.ttlMs, ONCE_TTL_MS];
+    return {
+      keys: [keys.head, keys.log, keys.lastOf(instance), ...(key === undefined ? [] : [keys.once(key)])],
+      args: [...args, ...items.map(({ entry }) => entry)],
+    };
+  }
+
+  #allAnswered(batches: readonly AppendBatch[], answerOf: (index: number) => Answer): void {
+    for (const [index, batch] of batches.entries()) this.#answered(batch, answerOf(index));
+    this.#flush();
+  }
+
+  #answered(batch: AppendBatch, [error, answer]: Answer): void {
+    if (this.#closed) return;
+    if (error === null || error === undefined) this.#confirmed(batch, answer);
+    else if (isMissingScript(error)) void this.#runAlone(batch);
+    else if (error instanceof ReplyError) this.#refused(batch, error);
+    else this.#queue.failed(batch);
+  }
+
+  /** With the script's text: Redis did not have it, so nothing was done yet. */
+  async #runAlone(batch: AppendBatch): Promise<void> {
+    const { keys, args } = this.#command(batch);
+    try {
+      this.#answered(batch, [null, await appendScript.run(this.#options.link.client, keys, args)]);
+    } catch (error) {
+      this.#answered(batch, [error, undefined]);
+    }
+    this.#flush();
+  }
+
+  #confirmed(batch: AppendBatch, answer: unknown): void {
+    const [epoch, last] = Array.isArray(answer) ? answer.map(String) : [];
+    const offset = Number(last);
+    if (epoch === undefined || !Number.isSafeInteger(offset)) throw new Error(`the append script answered ${String(answer)}`);
+    this.#refusing = false;
+    this.#options.counts.onPublished((Date.now() - (batch.items[0]?.acceptedMs ?? Date.now())) / 1000);
+    this.saw(batch.lane.channel, epoch, offset);
+    this.#queue.confirmed(batch, (one) => formatPosition(epoch, one), offset);
+  }
+
+  #refused(batch: AppendBatch, error: unknown): void {
+    // Once, until it takes some again: it may refuse thousands.
+    if (!this.#refusing) this.#options.log.error("redis refused a message", { channel: batch.lane.channel, error: describeError(error) });
+    this.#refusing = true;
+    this.#queue.refused(batch, new Problem("not-confirmed", "The bus refused the message."));
+  }
+}
+
+/** What the read script answered: epoch, offset, stamp, whether it resumed, and the entries of the stream. */
+function pageOf(answer: unknown, since: Position | undefined, limit: number): Page {
+  const [epoch, head, stamp, resumed, entries] = listOf(answer);
+  const messages: Message[] = [];
+  let start = resumed === 1 && since !== undefined ? since.offset : Number(head);
+  let whole = resumed === 1;
+  for (const [index, entry] of listOf(entries).entries()) {
+    const [id, fields] = listOf(entry);
+    const value = listOf(fields)[1];
+    const offset = Number.parseInt(String(id), 10);
+    if (index === 0 && !whole) start = offset - 1;
+    if (offset !== start + messages.length + 1) {
+      // Somebody took entries out. What comes after the hole is all that can be honoured.
+      messages.length = 0;
+      start = offset - 1;
+      whole = false;
+    }
+    const message = Buffer.isBuffer(value) ? decodeEntries(value)?.[0] : undefined;
+    if (message === undefined) throw new Error("a log holds something else");
+    messages.push(message);
+  }
+  if (messages.length < limit && start + messages.length !== Number(head)) {
+    messages.length = 0;
+    start = Number(head);
+    whole = false;
+  }
+  return {
+    epoch: String(epoch),
+    head: Number(head),
+    stamp: Number(stamp),
+    resumed: since === undefined ? null : whole,
+    start,
+    messages,
+  };
+}

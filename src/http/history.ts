@@ -1,0 +1,38 @@
+import { Elysia } from "elysia";
+import { Problem } from "../errors.ts";
+import type { Message } from "../message.ts";
+import { formatPosition } from "../position.ts";
+import type { Instance } from "./context.ts";
+import { methodNotAllowed } from "./problems.ts";
+import { integerOf, sinceOf } from "./query.ts";
+import { targetChannel, targetQuery } from "./target.ts";
+
+const ROUTE = "/history/";
+const DEFAULT_LIMIT = 100;
+const MAX_LIMIT = 1000;
+
+/** `GET /history/<path>`: what is kept of a channel, ascending. */
+export function history(instance: Instance) {
+  const { config, house } = instance;
+  return new Elysia({ name: "history" })
+    .get(`${ROUTE}*`, async ({ request }) => {
+      const { kind, channel } = targetChannel(request.url, ROUTE, config.kinds);
+      if (kind.history === undefined) throw new Problem("no-history", "This channel keeps no history.");
+      const query = targetQuery(request.url);
+      const since = query.get("since");
+      const limit = integerOf("limit", query.get("limit") ?? String(DEFAULT_LIMIT), 1, MAX_LIMIT);
+      const from = since === null ? { limit } : { limit, since: sinceOf("since", since) };
+      const { epoch, head, resumed, start, messages } = await house.hub.history.read(channel, kind.history, from);
+      return Response.json({
+        channel,
+        position: formatPosition(epoch, head),
+        resumed,
+        messages: messages.map((message, index) => inJson(formatPosition(epoch, start + 1 + index), message)),
+      });
+    })
+    .all(`${ROUTE}*`, methodNotAllowed("GET"));
+}
+
+function inJson(id: string, message: Message): { id: string; text: string } | { id: string; base64: string } {
+  return typeof message === "string" ? { id, text: message } : { id, base64: Buffer.from(message).toString("base64") };
+}

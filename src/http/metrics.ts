@@ -1,0 +1,120 @@
+import { readdirSync } from "node:fs";
+import { monitorEventLoopDelay } from "node:perf_hooks";
+import { Elysia } from "elysia";
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { Instance } from "./context.ts";
+import { methodNotAllowed } from "./problems.ts";
+
+const LAG_RESOLUTION_MS = 10;
+const LAG_QUANTILE = 99;
+const NANOSECONDS = 1e9;
+/** From half a millisecond to the time after which a publish is given up. */
+const DURATION_BUCKETS_S = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
+
+/**
+ * `GET /metrics`: Prometheus text (https://prometheus.io/docs/instrumenting/exposition_formats/). What the instance counts is read
+ * when somebody asks, so the hot path pays for plain numbers only.
+ */
+export function metrics(instance: Instance) {
+  const registry = new Registry();
+  const lag = monitorEventLoopDelay({ resolution: LAG_RESOLUTION_MS });
+  lag.enable();
+  addCounters(registry, instance);
+  addGauges(registry, instance, () => {
+    const seconds = lag.percentile(LAG_QUANTILE) / NANOSECONDS;
+    lag.reset();
+    return seconds;
+  });
+  addProcess(registry);
+  const duration = new Histogram({
+    name: "lockstep_publish_duration_seconds",
+    help: "How long the oldest message of each write to Redis was on its way, from its acceptance to the answer",
+    buckets: DURATION_BUCKETS_S,
+    registers: [registry],
+  });
+  instance.house.counts.onPublished = (seconds) => duration.observe(seconds);
+  return new Elysia({ name: "metrics" })
+    .get("/metrics", async () => new Response(await registry.metrics(), { headers: { "content-type": registry.contentType } }))
+    .all("/metrics", methodNotAllowed("GET"))
+    .onStop(() => lag.disable());
+}
+
+function addCounters(registry: Registry, { house }: Instance): void {
+  const { counts } = house;
+  const counters: readonly [name: string, help: string, value: () => number][] = [
+    ["lockstep_joins_total", "Clients that joined a channel", () => counts.joins],
+    ["lockstep_messages_published_total", "Messages that clients sent to the bus", () => counts.published],
+    ["lockstep_published_bytes_total", "Their bytes", () => counts.publishedBytes],
+    ["lockstep_messages_delivered_total", "Messages delivered, one for each client", () => counts.delivered],
+    ["lockstep_delivered_bytes_total", "Their bytes", () => counts.deliveredBytes],
+    ["lockstep_foreign_messages_total", "Messages from elsewhere, not delivered on channels with history", () => counts.foreign],
+    ["lockstep_bus_reconnections_total", "Times that all subscriptions were restored", () => counts.reconnections],
+    ["lockstep_catch_ups_total", "Channels brought to the end of their history after a loss", () => counts.catchUps],
+    ["lockstep_gaps_total", "Clients told that messages may be missing", () => counts.gaps],
+    ["lockstep_slow_consumers_closed_total", "Clients closed because they read too slowly", () => counts.slowConsumers],
+    ["lockstep_ticks_total", "Scheduled broadcasts that this instance published", () => counts.ticks],
+  ];
+  for (const [name, help, value] of counters) {
+    const counter: Counter = new Counter({
+      name,
+      help,
+      registers: [registry],
+      collect: () => {
+        counter.reset();
+        counter.inc(value());
+      },
+    });
+  }
+  const refusals = new Counter({
+    name: "lockstep_refusals_total",
+    help: "Requests refused, by the name of the fault",
+    labelNames: ["reason"],
+    registers: [registry],
+    collect: () => {
+      refusals.reset();
+      for (const [reason, count] of counts.refusals) refusals.inc({ reason }, count);
+    },
+  });
+}
+
+function addGauges(registry: Registry, { house }: Instance, lagSeconds: () => number): void {
+  const { hub, connections } = house;
+  const gauges: readonly [name: string, help: string, value: () => number][] = [
+    ["lockstep_connections", "Clients connected", () => connections.count],
+    ["lockstep_channels", "Channels with clients here", () => hub.channels],
+    ["lockstep_bus_up", "1 while messages go out and every subscription is live", () => (hub.bus.ready ? 1 : 0)],
+    ["lockstep_publish_queue_messages", "Messages on their way to the bus", () => hub.bus.waiting],
+    ["lockstep_event_loop_lag_seconds", "Delay of the event loop, 99th percentile since the last look", lagSeconds],
+  ];
+  for (const [name, help, value] of gauges) addGauge(registry, name, help, value);
+}
+
+/** The library's own process metrics lean on what Bun does not have. */
+function addProcess(registry: Registry): void {
+  const startedSeconds = Date.now() / 1000 - process.uptime();
+  addGauge(registry, "process_start_time_seconds", "When the process started, since 1970", () => startedSeconds);
+  addGauge(registry, "process_resident_memory_bytes", "Resident memory", () => process.memoryUsage.rss());
+  addGauge(registry, "process_open_fds", "Open file descriptors, where the system tells", openDescriptors);
+  const cpu: Counter = new Counter({
+    name: "process_cpu_seconds_total",
+    help: "CPU time, user and system",
+    registers: [registry],
+    collect: () => {
+      const { user, system } = process.cpuUsage();
+      cpu.reset();
+      cpu.inc((user + system) / 1e6);
+    },
+  });
+}
+
+function addGauge(registry: Registry, name: string, help: string, value: () => number): void {
+  const gauge: Gauge = new Gauge({ name, help, registers: [registry], collect: () => gauge.set(value()) });
+}
+
+function openDescriptors(): number {
+  try {
+    return readdirSync("/proc/self/fd").length;
+  } catch {
+    return Number.NaN;
+  }
+}

@@ -1,0 +1,20 @@
+import { Elysia } from "elysia";
+import { Problem } from "../errors.ts";
+import type { Instance } from "./context.ts";
+import { methodNotAllowed } from "./problems.ts";
+import { targetChannel } from "./target.ts";
+
+const ROUTE = "/presence/";
+
+/** `GET /presence/<path>`: who is on a channel, cluster-wide. */
+export function presence(instance: Instance) {
+  const { config, house } = instance;
+  return new Elysia({ name: "presence" })
+    .get(`${ROUTE}*`, async ({ request }) => {
+      const { kind, channel } = targetChannel(request.url, ROUTE, config.kinds);
+      if (!kind.presence) throw new Problem("no-presence", "This channel does not tell who is on it.");
+      const { count, members } = await house.hub.presence.present(channel);
+      return Response.json({ channel, count, members: Array.from(members, ([id, connections]) => ({ id, connections })) });
+    })
+    .all(`${ROUTE}*`, methodNotAllowed("GET"));
+}

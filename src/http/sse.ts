@@ -1,0 +1,101 @@
+import { Elysia } from "elysia";
+import type { Resolved } from "../channels/kind.ts";
+import { EventStream } from "../clients/event-stream.ts";
+import { Problem } from "../errors.ts";
+import type { JoinFrom } from "../hub/hub.ts";
+import type { Seat } from "../hub/local-channel.ts";
+import type { Instance } from "./context.ts";
+import { methodNotAllowed } from "./problems.ts";
+import { parseEventsQuery } from "./query.ts";
+import { targetChannel, targetQuery } from "./target.ts";
+
+const ROUTE = "/sse/";
+const RETRY_MS = 100;
+const HEADERS = {
+  "content-type": "text/event-stream",
+  "cache-control": "no-store",
+  "x-accel-buffering": "no",
+  // Its time-out is off, and would be for what came after it on the same connection.
+  connection: "close",
+};
+
+/**
+ * `GET /sse/<path>`: a channel as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html). A browser's
+ * EventSource stops for good at any answer but 200, so a bus that is away or an instance that drains is a stream that waits or ends.
+ */
+export function serverSentEvents(instance: Instance) {
+  const { config, house, eventTopics } = instance;
+  const { hub, connections } = house;
+  return new Elysia({ name: "server-sent-events" })
+    .get(`${ROUTE}*`, async ({ request, server }) => {
+      const address = server?.requestIP(request)?.address ?? "unknown";
+      connections.admit(address);
+      let target: Resolved;
+      let from: JoinFrom | undefined;
+      try {
+        target = targetChannel(request.url, ROUTE, config.kinds);
+        ({ from } = parseEventsQuery(targetQuery(request.url), request.headers, target.kind));
+      } catch (error) {
+        connections.release(address);
+        throw error;
+      }
+      const stream = new EventStream(house, eventTopics, target.kind, address);
+      request.signal.addEventListener("abort", () => stream.end());
+      server?.timeout(request, 0);
+      if (draining(instance)) {
+        stream.wait();
+        stream.retire("draining");
+      } else if (!(await join(stream, target, from))) {
+        stream.wait();
+        void joinLater(stream, target, from);
+      }
+      return new Response(bodyOf(stream), { headers: HEADERS });
+    })
+    .all(`${ROUTE}*`, methodNotAllowed("GET"));
+
+  /** Whether there is nothing more to wait for. */
+  async function join(stream: EventStream, target: Resolved, from: JoinFrom | undefined): Promise<boolean> {
+    let seat: Seat;
+    try {
+      seat = await hub.reserve(target, from);
+    } catch (error) {
+      if (error instanceof Problem) return stream.ended;
+      stream.end();
+      throw error;
+    }
+    // The promise of a seat holds for this turn only.
+    if (stream.ended) hub.leave(seat);
+    else stream.open(seat);
+    return true;
+  }
+
+  async function joinLater(stream: EventStream, target: Resolved, from: JoinFrom | undefined): Promise<void> {
+    do await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    while (!(await join(stream, target, from)));
+  }
+}
+
+function draining(instance: Instance): boolean {
+  try {
+    instance.accept();
+    return false;
+  } catch {
+    return true;
+  }
+}
+
+function bodyOf(stream: EventStream): ReadableStream<Uint8Array> {
+  return new ReadableStream<Uint8Array>(
+    {
+      start: (controller) => stream.begin(() => controller.error(new Error("the client does not read"))),
+      pull: async (controller) => {
+        const part = await stream.pull();
+        if (part === undefined) controller.close();
+        else controller.enqueue(part);
+      },
+      cancel: () => stream.end(),
+    },
+    // Nothing is taken before the connection has room for it.
+    { highWaterMark: 0 },
+  );
+}

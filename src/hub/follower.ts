@@ -1,0 +1,199 @@
+import type { Entries, Page, ReadFrom } from "../bus/bus.ts";
+import type { Message } from "../message.ts";
+import { formatPosition } from "../position.ts";
+
+/** What may pile up while a read of the log is under way; above it, the log is read again. */
+const MAX_KEPT_BYTES = 8 * 1024 * 1024;
+
+/** Where a follower hands on what it makes of a log. */
+export interface FollowerListener {
+  /** Each message once, in order, with its position. */
+  follow(message: Message, epoch: string, offset: number): void;
+  /**
+   * Messages were missed that cannot be had any more, or the log begins anew. The follower's position is where what follows
+   * begins; `left` is where it was.
+   */
+  missed(left: string): void;
+  /** The log has to be read, see `from`. */
+  behind(): void;
+}
+
+/**
+ * Follows the log of one channel: makes of what the bus delivers, which may repeat, and after a loss may skip, each message
+ * once and in order. Whatever does not fit sends it to the log: what a read returns holds everything that was delivered here
+ * before that read began.
+ */
+export class Follower {
+  readonly #listener: FollowerListener;
+  #epoch = "";
+  #offset = 0;
+  #stamp = 0;
+  /** Whether the position means something: from the first read on. */
+  #settled = false;
+  #live = false;
+  /** Counts reads: what an earlier one returns is not used. */
+  #reads = 0;
+  /** What was delivered since the read began. */
+  #early: Entries[] = [];
+  #earlyBytes = 0;
+  #earlyDropped = false;
+  /** The last messages, while somebody needs what comes between a read and its joining: all after the offset. */
+  #held: Message[] = [];
+  #heldAfter = 0;
+  #heldBytes = 0;
+  #holders = 0;
+  #waiters: (() => void)[] = [];
+
+  constructor(listener: FollowerListener) {
+    this.#listener = listener;
+  }
+
+  /** Whether everything up to the position was handed on, and the next message will be. */
+  get live(): boolean {
+    return this.#live;
+  }
+
+  get epoch(): string {
+    return this.#epoch;
+  }
+
+  get offset(): number {
+    return this.#offset;
+  }
+
+  /** The position of the last message handed on. */
+  get position(): string | null {
+    return this.#settled ? formatPosition(this.#epoch, this.#offset) : null;
+  }
+
+  /** Resolves when it is live again. */
+  whenLive(): Promise<void> {
+    if (this.#live) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#waiters.push(resolve);
+    });
+  }
+
+  /** The bus may have missed something: the log has to be read, once the subscription is live again. */
+  interrupt(): void {
+    this.#live = false;
+    this.#reads += 1;
+  }
+
+  /** Forgets the position; nobody is there who would miss anything. */
+  reset(): void {
+    this.interrupt();
+    this.#settled = false;
+  }
+
+  /** To be called when a read begins; the returned token goes to `caughtUp`, and `from` says what to read. */
+  begin(limit: number): { read: number; from: ReadFrom } {
+    this.#early = [];
+    this.#earlyBytes = 0;
+    this.#earlyDropped = false;
+    const since = { epoch: this.#epoch, offset: this.#offset };
+    return { read: (this.#reads += 1), from: this.#settled ? { since, stamp: this.#stamp, limit } : { limit: 1 } };
+  }
+
+  /** What the log said. False if it has to be read again. */
+  caughtUp(read: number, page: Page): boolean {
+    if (read !== this.#reads) return false;
+    if (this.#settled && page.resumed === true) {
+      this.#hand(page.start + 1, page.messages);
+    } else if (this.#settled) {
+      const left = formatPosition(this.#epoch, this.#offset);
+      this.#moveTo(page.epoch, page.start);
+      this.#listener.missed(left);
+      this.#hand(page.start + 1, page.messages);
+    } else this.#moveTo(page.epoch, page.head);
+    this.#settled = true;
+    this.#offset = page.head;
+    this.#stamp = page.stamp;
+    if (this.#earlyDropped) return false;
+    this.#live = true;
+    const early = this.#early;
+    this.#early = [];
+    for (const entries of early) this.arrive(entries);
+    if (!this.#live) return false;
+    for (const resolve of this.#waiters.splice(0)) resolve();
+    return true;
+  }
+
+  /** Goes ahead to the end of a page that was read for somebody else. False where that leaves a hole. */
+  advance({ epoch, head, stamp, start, messages }: Page): boolean {
+    if (!this.#live || epoch !== this.#epoch || (start > this.#offset && head > this.#offset)) return false;
+    if (head <= this.#offset) return true;
+    this.#hand(start + 1, messages);
+    this.#stamp = stamp;
+    return true;
+  }
+
+  /** Takes what the bus delivers. */
+  arrive(entries: Entries): void {
+    if (!this.#live) {
+      this.#keepEarly(entries);
+      return;
+    }
+    const { epoch, first, stamp, messages } = entries;
+    if (epoch !== this.#epoch || first > this.#offset + 1) {
+      this.interrupt();
+      this.#listener.behind();
+      return;
+    }
+    this.#hand(first, messages);
+    if (first + messages.length - 1 === this.#offset) this.#stamp = stamp;
+  }
+
+  /** From now on what is handed on is also held, until `release`. */
+  hold(): void {
+    if (this.#holders === 0) this.#dropHeld();
+    this.#holders += 1;
+  }
+
+  release(): void {
+    this.#holders -= 1;
+    if (this.#holders === 0) this.#dropHeld();
+  }
+
+  /** What was handed on after an offset of this epoch, or undefined where that is no longer known. */
+  heldAfter(epoch: string, offset: number): Message[] | undefined {
+    if (epoch !== this.#epoch || offset < this.#heldAfter || offset > this.#offset) return undefined;
+    return this.#held.slice(offset - this.#heldAfter);
+  }
+
+  #hand(first: number, messages: readonly Message[]): void {
+    for (let index = Math.max(0, this.#offset + 1 - first); index < messages.length; index += 1) {
+      const message = messages[index] ?? "";
+      this.#offset = first + index;
+      if (this.#holders > 0) this.#hold(message);
+      this.#listener.follow(message, this.#epoch, this.#offset);
+    }
+  }
+
+  #moveTo(epoch: string, offset: number): void {
+    this.#epoch = epoch;
+    this.#offset = offset;
+    this.#dropHeld();
+  }
+
+  #hold(message: Message): void {
+    this.#held.push(message);
+    this.#heldBytes += message.length;
+    if (this.#heldBytes > MAX_KEPT_BYTES) this.#dropHeld();
+  }
+
+  #dropHeld(): void {
+    this.#held = [];
+    this.#heldBytes = 0;
+    this.#heldAfter = this.#offset;
+  }
+
+  #keepEarly(entries: Entries): void {
+    for (const message of entries.messages) this.#earlyBytes += message.length;
+    this.#early.push(entries);
+    if (this.#earlyBytes <= MAX_KEPT_BYTES) return;
+    this.#early = [];
+    this.#earlyBytes = 0;
+    this.#earlyDropped = true;
+  }
+}

@@ -1,0 +1,79 @@
+import type { Kind } from "../channels/kind.ts";
+import type { Message } from "../message.ts";
+import { formatPosition } from "../position.ts";
+import { Follower, type FollowerListener } from "./follower.ts";
+import type { Subscriber } from "./subscriber.ts";
+
+/** A channel that has clients here, or had some a moment ago. */
+export class LocalChannel {
+  readonly name: string;
+  readonly kind: Kind;
+  /** Undefined on a channel without history. */
+  readonly follower: Follower | undefined;
+  /** Where its clients listen. It changes when there is a gap: those who have it stay behind on the old one. */
+  topic: string;
+  readonly seats = new Set<Seat>();
+  /** Clients that were promised a place and have not taken it yet. */
+  reserved = 0;
+  /** Delivered since the last look at the backlogs, in UTF-16 units of text and bytes of binary. */
+  unchecked = 0;
+  /** Those to be told of a gap before they get anything more. */
+  readonly untold = new Set<Subscriber>();
+  /** Whether it was logged that somebody else publishes here. */
+  foreign = false;
+
+  constructor(name: string, kind: Kind, topic: string, listener: (local: LocalChannel) => FollowerListener) {
+    this.name = name;
+    this.kind = kind;
+    this.topic = topic;
+    this.follower = kind.history === undefined ? undefined : new Follower(listener(this));
+  }
+
+  get empty(): boolean {
+    return this.seats.size === 0 && this.reserved === 0;
+  }
+}
+
+/** What a client gets first on a channel with history. */
+export interface Opening {
+  readonly epoch: string;
+  /** The offset after which the messages begin. */
+  readonly start: number;
+  /** Whether nothing is missing since the position that was asked for; null where none was. */
+  readonly resumed: boolean | null;
+  readonly messages: readonly Message[];
+}
+
+/** A client's place on a channel: reserved, then taken, then left. */
+export class Seat {
+  readonly local: LocalChannel;
+  state: "reserved" | "taken" | "left" = "reserved";
+  subscriber: Subscriber | undefined;
+  /** Until the seat is taken, on a channel with history. */
+  opening: Opening | undefined;
+  #stoppedAt: string | undefined;
+
+  constructor(local: LocalChannel) {
+    this.local = local;
+  }
+
+  /** The channel's name on the bus. */
+  get channel(): string {
+    return this.local.name;
+  }
+
+  get resumed(): boolean | null {
+    return this.opening?.resumed ?? null;
+  }
+
+  /** Where what follows begins, then the position of the last message sent; null on a channel without history. */
+  get position(): string | null {
+    if (this.opening !== undefined) return formatPosition(this.opening.epoch, this.opening.start);
+    return this.#stoppedAt ?? this.local.follower?.position ?? null;
+  }
+
+  /** Nothing more is sent from here on. */
+  stop(position: string | null): void {
+    this.#stoppedAt ??= position ?? undefined;
+  }
+}
