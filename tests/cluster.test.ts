@@ -142,13 +142,19 @@ describe("three instances on one Redis", () => {
   });
 
   test("with a prefix are apart from the others on the same Redis", async () => {
-    const apart = await Instance.start({ env: { REDIS_URL: redis.url }, toml: '[redis]\nprefix = "apart:"' });
-    const inside = await apart.join("rooms/a");
-    const outside = await one.join("rooms/a");
-    expect(await foreign.publish("apart:rooms:a", "inside")).toBe(1);
+    const apart = await Instance.start({
+      env: { REDIS_URL: redis.url },
+      toml: `[redis]\nprefix = "apart:"\n[[channels]]\npath = "chat"\n[[channels]]\npath = "rooms/{room}"\nhistory = {}`,
+    });
+    const plain = await apart.join("chat");
+    expect(await foreign.publish("apart:chat", "inside")).toBe(1);
+    expect(await plain.receive(1)).toEqual(["inside"]);
+    const [inside, outside] = [await apart.join("rooms/apart"), await one.join("rooms/apart")];
+    inside.send("inside");
     outside.send("outside");
     expect(await inside.receive(1)).toEqual(["inside"]);
     expect(await outside.receive(1)).toEqual(["outside"]);
+    expect((await foreign.keys("*rooms:apart*")).filter((key) => key.startsWith("apart:")).length).toBe(3);
     await apart.stop();
   });
 });

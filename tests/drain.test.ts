@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { buses } from "./buses.ts";
 import { Client } from "./support/client.ts";
-import { Instance } from "./support/instance.ts";
+import { Instance, plainRooms } from "./support/instance.ts";
 import { RedisServer } from "./support/redis.ts";
 import { waitFor } from "./support/wait.ts";
 
@@ -59,7 +59,7 @@ describe("draining", () => {
 
   test("hears nobody any more, while it publishes what it had taken before", async () => {
     const redis = await RedisServer.start();
-    const instance = await Instance.start({ env: { REDIS_URL: redis.url } });
+    const instance = await Instance.start({ env: { REDIS_URL: redis.url }, toml: plainRooms });
     const heard: string[] = [];
     const witness = redis.client();
     witness.on("message", (_: string, message: string) => heard.push(message));

@@ -175,7 +175,8 @@ export class Hub implements BusListener {
       subscriber.unlisten(local.topic);
       if (local.kind.presence) this.presence.leave(local.name, null);
     }
-    if (!local.empty) return;
+    // A client with a gap may have stayed longer than its channel: another one stands under the name then.
+    if (!local.empty || this.#channels.get(local.name) !== local) return;
     // Deleted first: a key that is set again would keep its old place.
     this.#idle.delete(local);
     this.#idle.set(local, Date.now());
