@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import type { Bus, Entries, Sender } from "../src/bus/bus.ts";
+import type { Bus, Entries, History, Page, Sender } from "../src/bus/bus.ts";
 import { openBus } from "../src/bus/open.ts";
 import { Counts } from "../src/counts.ts";
 import type { Problem } from "../src/errors.ts";
@@ -125,6 +125,150 @@ for (const { name, start } of buses) {
       await bus.settled();
       expect(told.told.length).toBe(1000);
       expect(delivered.length).toBe(1000);
+    });
+
+    describe("with history", () => {
+      const retention = { size: 5, ttlMs: 60_000 };
+      let channels = 0;
+
+      /** An opened bus that is subscribed to a channel of its own. */
+      async function openLog(): Promise<Opened & { history: History; channel: string }> {
+        const opening = await open();
+        const channel = `log-${(channels += 1)}`;
+        await opening.bus.subscribe(channel);
+        if (opening.bus.history === undefined) throw new Error("no history");
+        return { ...opening, history: opening.bus.history, channel };
+      }
+
+      /** Appends one after the other and returns the ids. */
+      function append(history: History, channel: string, messages: readonly Message[], kept = retention, key?: string): Promise<string[]> {
+        return Promise.all(
+          messages.map(
+            (message) =>
+              new Promise<string>((confirmed, refused) => {
+                history.append(channel, message, kept, { broken: false, refused, confirmed: (id) => confirmed(id ?? "") }, key);
+              }),
+          ),
+        );
+      }
+
+      test("gives each message the next position, tells it to the sender and delivers it", async () => {
+        const { history, channel, read } = await openLog();
+        const messages = ["a", "", "测试", Buffer.from([0xff, 1, 0])];
+        const ids = await append(history, channel, messages);
+        const { epoch, head } = await history.read(channel, retention, { limit: 1 });
+        expect(ids).toEqual([1, 2, 3, 4].map((offset) => `${epoch}-${offset}`));
+        expect(head).toBe(4);
+        await waitFor("all of them", () => read.flatMap(([, entries]) => entries.messages).length === 4);
+        expect(read.flatMap(([, entries]) => entries.messages)).toEqual(messages);
+        expect(read.flatMap(([, { epoch: own, first, messages: some }]) => some.map((_, at) => `${own}-${first + at}`))).toEqual(ids);
+      });
+
+      test("keeps the order of a burst of thousands in one turn", async () => {
+        const { history, channel, read } = await openLog();
+        const texts = Array.from({ length: 3000 }, (_, index) => String(index));
+        const ids = await append(history, channel, texts);
+        expect(ids.map((id) => Number(id.split("-")[1]))).toEqual(texts.map((_, index) => index + 1));
+        await waitFor("all of them", () => read.at(-1)?.[1].messages.at(-1) === "2999");
+        expect(read.flatMap(([, entries]) => entries.messages)).toEqual(texts);
+      });
+
+      test("reads the newest, what follows a position, and never more than is kept", async () => {
+        const { history, channel } = await openLog();
+        await append(history, channel, ["1", "2", "3", "4", "5", "6", "7", "8"]);
+        const { epoch } = await history.read(channel, retention, { limit: 1 });
+        const since = (offset: number, limit = 9, own = epoch): Promise<Page> =>
+          history.read(channel, retention, { since: { epoch: own, offset }, limit });
+        const shape = ({ resumed, start, messages, head }: Page): unknown => [resumed, start, messages.join(""), head];
+        expect(shape(await history.read(channel, retention, { limit: 3 }))).toEqual([null, 5, "678", 8]);
+        expect(shape(await history.read(channel, retention, { limit: 9 }))).toEqual([null, 3, "45678", 8]);
+        expect(shape(await since(8))).toEqual([true, 8, "", 8]);
+        expect(shape(await since(6))).toEqual([true, 6, "78", 8]);
+        expect(shape(await since(3, 2))).toEqual([true, 3, "45", 8]);
+        expect(shape(await since(2))).toEqual([false, 3, "45678", 8]);
+        expect(shape(await since(9))).toEqual([false, 3, "45678", 8]);
+        expect(shape(await since(7, 9, "another"))).toEqual([false, 3, "45678", 8]);
+        // What is kept is what the reader's kind keeps.
+        const fewer = await history.read(channel, { ...retention, size: 2 }, { limit: 9 });
+        expect(shape(fewer)).toEqual([null, 6, "78", 8]);
+      });
+
+      test("forgets messages after their time, counted from the last one, but not the position", async () => {
+        const { history, channel } = await openLog();
+        const short = { size: 5, ttlMs: 300 };
+        await append(history, channel, ["1", "2"], short);
+        const before = await history.read(channel, short, { limit: 9 });
+        await waitFor("them to go", async () => (await history.read(channel, short, { limit: 9 })).messages.length === 0);
+        const { epoch, head, start } = await history.read(channel, short, { limit: 9 });
+        expect([epoch, head, start]).toEqual([before.epoch, 2, 2]);
+        expect((await history.read(channel, short, { since: { epoch, offset: 2 }, limit: 9 })).resumed).toBe(true);
+        expect((await history.read(channel, short, { since: { epoch, offset: 1 }, limit: 9 })).resumed).toBe(false);
+        expect(await append(history, channel, ["3"], short)).toEqual([`${epoch}-3`]);
+      });
+
+      test("publishes under an idempotency key once, and answers with the first id", async () => {
+        const { history, channel, read } = await openLog();
+        const ids = await append(history, channel, ["first", "second", "third"], retention, "key {1} 键");
+        expect(new Set(ids).size).toBe(1);
+        const [other] = await append(history, channel, ["other"], retention, "key 2");
+        expect(other).toBe(ids[0]?.replace(/1$/, "2"));
+        await waitFor("the other", () => read.at(-1)?.[1].messages.at(-1) === "other");
+        expect(read.flatMap(([, entries]) => entries.messages)).toEqual(["first", "other"]);
+      });
+
+      test("takes names literally, braces and all", async () => {
+        const { history, bus } = await openLog();
+        const names = ["__proto__", "*", "{tag}", "}{", "{}", "%7B", "房间", "a:b", "constructor"];
+        for (const name of names) {
+          await bus.subscribe(name);
+          await append(history, name, [name]);
+        }
+        for (const name of names) expect((await history.read(name, retention, { limit: 9 })).messages).toEqual([name]);
+      });
+
+      test("appends a tick", async () => {
+        const { bus, history, channel, read } = await openLog();
+        await bus.publishTick({ schedule: channel, dueMs: Date.now(), periodMs: 1000, channel, retention, text: "tick" });
+        await waitFor("the tick", () => read.length === 1);
+        expect((await history.read(channel, retention, { limit: 9 })).messages).toEqual(["tick"]);
+      });
+    });
+
+    test("knows who is present, of members and others", async () => {
+      const { bus } = await open();
+      const other = await open();
+      const { presence } = bus;
+      if (presence === undefined) throw new Error("no presence");
+      const second = running.url === "" ? presence : (other.bus.presence ?? presence);
+      for (const member of ["alice", "alice", "bob", null, "__proto__"]) presence.enter("p {1}", member);
+      second.enter("p {1}", "alice");
+      second.enter("p {1}", null);
+      const shape = async (): Promise<unknown> => {
+        const { count, members } = await presence.present("p {1}");
+        return [count, [...members].toSorted(([a], [b]) => (a < b ? -1 : 1))];
+      };
+      const all = [
+        7,
+        [
+          ["__proto__", 1],
+          ["alice", 3],
+          ["bob", 1],
+        ],
+      ];
+      await waitFor("all of them", async () => JSON.stringify(await shape()) === JSON.stringify(all));
+      presence.leave("p {1}", "bob");
+      presence.leave("p {1}", "alice");
+      expect(await shape()).toEqual([
+        5,
+        [
+          ["__proto__", 1],
+          ["alice", 2],
+        ],
+      ]);
+      for (const member of ["alice", null, "__proto__"]) presence.leave("p {1}", member);
+      second.leave("p {1}", "alice");
+      second.leave("p {1}", null);
+      await waitFor("nobody", async () => JSON.stringify(await shape()) === "[0,[]]");
     });
 
     test("publishes a tick, and delivers it as text", async () => {

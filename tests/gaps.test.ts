@@ -1,6 +1,7 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { Client } from "./support/client.ts";
 import { Instance, plainRooms } from "./support/instance.ts";
+import { randomNumbers } from "./support/random.ts";
 import { Proxy } from "./support/proxy.ts";
 import { RedisServer } from "./support/redis.ts";
 import { waitFor } from "./support/wait.ts";
@@ -10,21 +11,8 @@ setDefaultTimeout(60_000);
 const INSTANCES = 3;
 const STEPS = 400;
 
-/** A small generator of numbers from a seed (mulberry32), so that a failure can be run again with LOCKSTEP_TEST_SEED. */
-function generator(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * below);
-  };
-}
-
 test("whatever is cut, no client sees a gap, a double or another order without being closed first", async () => {
-  const seed = Number(process.env["LOCKSTEP_TEST_SEED"] ?? Date.now() % 1_000_000);
-  process.stdout.write(`seed ${seed}\n`);
-  const random = generator(seed);
+  const random = randomNumbers();
   const redis = await RedisServer.start();
   // What a client of Redis itself hears, on a connection that is never cut, is the order that everybody must see.
   const truth: string[] = [];

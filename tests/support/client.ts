@@ -75,6 +75,16 @@ export class Client {
     return client;
   }
 
+  /** The headers of the 101. */
+  get headers(): ReadonlyMap<string, string> {
+    return this.#answer?.headers ?? new Map();
+  }
+
+  /** What the close frame says beside its code. */
+  get closeReason(): string | undefined {
+    return this.#closeFrame?.subarray(2).toString("utf8");
+  }
+
   /** The data frames so far, in short: text as it is, binary as a Buffer. */
   get messages(): (string | Buffer)[] {
     const data = this.frames.filter(({ opcode }) => opcode === 1 || opcode === 2);

@@ -45,29 +45,36 @@ export function freePort(): Promise<number> {
   });
 }
 
-/** A real Redis of the tests' own, on a free port, that keeps nothing. */
+/** What a Redis keeps over a kill: nothing, or every write. */
+export type Persistence = "none" | "always";
+
+/** A real Redis of the tests' own, on a free port. */
 export class RedisServer {
   readonly port: number;
   readonly url: string;
-  readonly #folder: string;
+  /** Where it keeps its data. */
+  readonly folder: string;
+  readonly #persistence: Persistence;
   #process: Bun.Subprocess | undefined;
   readonly #clients: Redis[] = [];
 
-  private constructor(port: number) {
+  private constructor(port: number, persistence: Persistence) {
     this.port = port;
+    this.#persistence = persistence;
     this.url = `redis://127.0.0.1:${port}`;
-    this.#folder = mkdtempSync(join(tmpdir(), "lockstep-redis-"));
+    this.folder = mkdtempSync(join(tmpdir(), "lockstep-redis-"));
   }
 
-  static async start(): Promise<RedisServer> {
-    const server = new RedisServer(await freePort());
+  static async start(persistence: Persistence = "none"): Promise<RedisServer> {
+    const server = new RedisServer(await freePort(), persistence);
     await server.start();
     return server;
   }
 
   /** Starts it (again), and resolves when it answers. */
   async start(): Promise<void> {
-    const words = ["--port", String(this.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", this.#folder];
+    const kept = this.#persistence === "none" ? ["--appendonly", "no"] : ["--appendonly", "yes", "--appendfsync", "always"];
+    const words = ["--port", String(this.port), "--bind", "127.0.0.1", "--save", "", ...kept, "--dir", this.folder];
     this.#process = Bun.spawn([findRedis(), ...words], { stdout: "ignore", stderr: "ignore" });
     const client = this.client();
     await client.ping();
@@ -98,6 +105,6 @@ export class RedisServer {
   async stop(): Promise<void> {
     for (const client of this.#clients) client.disconnect();
     await this.kill();
-    rmSync(this.#folder, { recursive: true, force: true });
+    rmSync(this.folder, { recursive: true, force: true });
   }
 }

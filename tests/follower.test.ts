@@ -1,0 +1,153 @@
+import { expect, test } from "bun:test";
+import type { Entries, Page, ReadFrom } from "../src/bus/bus.ts";
+import { Follower } from "../src/hub/follower.ts";
+import type { Message } from "../src/message.ts";
+import { randomNumbers } from "./support/random.ts";
+
+const SIZE = 30;
+const STEPS = 200_000;
+
+/** A log as Redis keeps it, that can forget, and what it publishes. */
+class ModelLog {
+  epoch = "e1";
+  entries: { text: string; stamp: number }[] = [];
+  readonly wire: Entries[] = [];
+  #clock = 0;
+  #epochs = 1;
+
+  append(texts: readonly string[]): void {
+    const stamp = (this.#clock += 1);
+    this.wire.push({ epoch: this.epoch, first: this.entries.length + 1, stamp, messages: texts });
+    for (const text of texts) this.entries.push({ text, stamp });
+  }
+
+  forget(count: number): void {
+    this.entries.splice(Math.max(0, this.entries.length - count));
+  }
+
+  /** As read.lua does it. */
+  read({ since, stamp }: ReadFrom): Page {
+    if (since !== undefined && stamp !== undefined && since.epoch === this.epoch) {
+      const there = since.offset === 0 ? 0 : this.entries[since.offset - 1]?.stamp;
+      if (there !== stamp) {
+        this.epoch = `e${(this.#epochs += 1)}`;
+        this.entries = [];
+      }
+    }
+    const head = this.entries.length;
+    const oldest = Math.max(0, head - SIZE);
+    const resumed = since !== undefined && since.epoch === this.epoch && since.offset <= head && since.offset >= oldest;
+    const start = since === undefined ? Math.max(oldest, head - 1) : resumed ? since.offset : oldest;
+    const messages = this.entries.slice(start).map(({ text }) => text);
+    const last = this.entries.at(-1)?.stamp ?? 0;
+    return { epoch: this.epoch, head, stamp: last, resumed: since === undefined ? null : resumed, start, messages };
+  }
+}
+
+test("makes each message once and in order of whatever arrives, or tells; for those who join in the middle, too", () => {
+  const random = randomNumbers();
+  const log = new ModelLog();
+  let sent = 0;
+  let handed: string[] = [];
+  let behind = true;
+  let connected = true;
+  let told = 0;
+  let checked = 0;
+  /** What is handed on after a join is what the log held after its position. */
+  let joiner: { epoch: string; head: number; from: number } | undefined;
+  const follower: Follower = new Follower({
+    follow: (message: Message, epoch, offset) => {
+      // The model is what this epoch had at this offset when it was published.
+      expect(message).toBe(truth.get(`${epoch} ${offset} ${String(message)}`) ?? "something that never was");
+      handed.push(`${epoch} ${offset}`);
+    },
+    missed: (left) => {
+      told += 1;
+      const last = handed.at(-1);
+      if (last !== undefined) expect(left).toBe(last.replace(" ", "-"));
+      handed = [];
+    },
+    behind: () => (behind = true),
+  });
+  const truth = new Map<string, string>();
+  let reading: { read: number; page: Page } | undefined;
+  for (let step = 0; step < STEPS; step += 1) {
+    const action = random(100);
+    if (action < 40) {
+      const texts = Array.from({ length: 1 + random(3) }, () => `m${(sent += 1)}`);
+      for (const [index, text] of texts.entries()) {
+        const key = `${log.epoch} ${log.entries.length + 1 + index} ${text}`;
+        truth.set(key, text);
+      }
+      log.append(texts);
+      if (!connected) log.wire.length = 0;
+    } else if (action < 75) {
+      const entries = log.wire.shift();
+      if (entries !== undefined && connected) follower.arrive(entries);
+    } else if (action < 77) {
+      // The connection dies, and with it what was on it.
+      log.wire.length = 0;
+      connected = false;
+      reading = undefined;
+      follower.interrupt();
+      behind = true;
+      if (random(4) === 0) log.forget(random(10));
+    } else if (action < 80) connected = true;
+    else if (action < 90) {
+      if (!connected || !behind) continue;
+      if (reading === undefined) {
+        const { read, from } = follower.begin(SIZE);
+        reading = { read, page: log.read(from) };
+      } else {
+        behind = false;
+        behind = !follower.caughtUp(reading.read, reading.page);
+        reading = undefined;
+      }
+    } else if (action < 95 && follower.live && joiner === undefined) {
+      follower.hold();
+      const page = log.read({ limit: 1 });
+      joiner = { epoch: page.epoch, head: page.head, from: checked };
+    } else if (joiner !== undefined) {
+      const { epoch, head } = joiner;
+      const after = follower.heldAfter(epoch, head);
+      if (after !== undefined) {
+        checked += 1;
+        const expected = log.entries.slice(head, head + after.length).map(({ text }) => text);
+        if (log.epoch === epoch && follower.live) expect(after).toEqual(expected);
+      }
+      follower.release();
+      joiner = undefined;
+    }
+    // No hole, no double, no other order within what nobody was told about.
+    for (let index = Math.max(1, handed.length - 4); index < handed.length; index += 1) {
+      const [epoch, offset] = handed[index]?.split(" ") ?? [];
+      const [before, previous] = handed[index - 1]?.split(" ") ?? [];
+      expect([epoch, Number(offset)]).toEqual([before, Number(previous) + 1]);
+    }
+    if (handed.length > 1000) handed = handed.slice(-10);
+  }
+  expect(told).toBeGreaterThan(20);
+  expect(checked).toBeGreaterThan(100);
+});
+
+test("is not led to believe that it is live by a read from before a loss", () => {
+  const follower = new Follower({ follow: () => 0, missed: () => 0, behind: () => 0 });
+  const { read } = follower.begin(1);
+  follower.interrupt();
+  const page: Page = { epoch: "e", head: 3, stamp: 1, resumed: null, start: 2, messages: ["x"] };
+  expect(follower.caughtUp(read, page)).toBe(false);
+  expect(follower.live).toBe(false);
+});
+
+test("reads once more when too much arrived during a read", () => {
+  const handed: number[] = [];
+  const follower = new Follower({ follow: (_, __, offset) => handed.push(offset), missed: () => 0, behind: () => 0 });
+  const first = follower.begin(9);
+  const big = "x".repeat(5 * 1024 * 1024);
+  for (const offset of [1, 2]) follower.arrive({ epoch: "e", first: offset, stamp: offset, messages: [big] });
+  expect(follower.caughtUp(first.read, { epoch: "e", head: 0, stamp: 0, resumed: null, start: 0, messages: [] })).toBe(false);
+  const second = follower.begin(9);
+  expect(second.from).toEqual({ since: { epoch: "e", offset: 0 }, stamp: 0, limit: 9 });
+  expect(follower.caughtUp(second.read, { epoch: "e", head: 2, stamp: 2, resumed: true, start: 0, messages: [big, big] })).toBe(true);
+  expect(handed).toEqual([1, 2]);
+});
