@@ -1,4 +1,4 @@
-import type { Bus, BusListener, Entries, History, Presence, Sender } from "../bus/bus.ts";
+import type { Bus, BusListener, Entries, History, Page, Presence, Sender } from "../bus/bus.ts";
 import type { Kind, Resolved } from "../channels/kind.ts";
 import type { Counts } from "../counts.ts";
 import { Problem } from "../errors.ts";
@@ -17,6 +17,8 @@ const JOIN_TIMEOUT_MS = 2500;
 const RELEASE_AFTER_MS = 3000;
 const RELEASE_CHECK_MS = 1000;
 const RETRY_MS = 50;
+const REACH_MS = 500;
+const REACH_CHECK_MS = 2;
 const BACKLOG_CHECK_MS = 50;
 /** Positions are valid for 24 h after this. */
 const RENEW_MS = 3600 * 1000;
@@ -273,7 +275,7 @@ export class Hub implements BusListener {
     const page = await inTime(deadlineMs, this.history.read(seat.channel, retention, query).catch(afterAMoment));
     if (page === undefined) return false;
     // Where the log is ahead of what was delivered here, the whole channel goes there: topics cannot skip for one client.
-    if (!follower.advance(page)) await this.#catchUp(seat.local, follower, deadlineMs);
+    if (!follower.advance(page) && !(await reaches(follower, page))) await this.#catchUp(seat.local, follower, deadlineMs);
     const { epoch, start, messages } = page;
     seat.opening = { epoch, start, resumed: page.resumed, messages };
     return follower.live && follower.heldAfter(epoch, start + messages.length) !== undefined;
@@ -377,6 +379,16 @@ async function inTime<T>(deadlineMs: number, promise: Promise<T>): Promise<T> {
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** Whether the bus itself brings a follower to the end of a page, soon. To read it from the log could find too little kept. */
+async function reaches(follower: Follower, { epoch, head }: Page): Promise<boolean> {
+  const deadlineMs = Date.now() + REACH_MS;
+  while (follower.live && follower.epoch === epoch && Date.now() < deadlineMs) {
+    if (follower.offset >= head) return true;
+    await new Promise((resolve) => setTimeout(resolve, REACH_CHECK_MS));
+  }
+  return false;
 }
 
 /** The bus could not be asked; it may be back soon. */
