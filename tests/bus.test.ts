@@ -179,7 +179,7 @@ for (const { name, start } of buses) {
         const { epoch } = await history.read(channel, retention, { limit: 1 });
         const since = (offset: number, limit = 9, own = epoch): Promise<Page> =>
           history.read(channel, retention, { since: { epoch: own, offset }, limit });
-        const shape = ({ resumed, start, messages, head }: Page): unknown => [resumed, start, messages.join(""), head];
+        const shape = ({ resumed, start: from, messages, head }: Page): unknown => [resumed, from, messages.join(""), head];
         expect(shape(await history.read(channel, retention, { limit: 3 }))).toEqual([null, 5, "678", 8]);
         expect(shape(await history.read(channel, retention, { limit: 9 }))).toEqual([null, 3, "45678", 8]);
         expect(shape(await since(8))).toEqual([true, 8, "", 8]);
@@ -199,8 +199,9 @@ for (const { name, start } of buses) {
         await append(history, channel, ["1", "2"], short);
         const before = await history.read(channel, short, { limit: 9 });
         await waitFor("them to go", async () => (await history.read(channel, short, { limit: 9 })).messages.length === 0);
-        const { epoch, head, start } = await history.read(channel, short, { limit: 9 });
-        expect([epoch, head, start]).toEqual([before.epoch, 2, 2]);
+        const page = await history.read(channel, short, { limit: 9 });
+        const { epoch } = page;
+        expect([epoch, page.head, page.start]).toEqual([before.epoch, 2, 2]);
         expect((await history.read(channel, short, { since: { epoch, offset: 2 }, limit: 9 })).resumed).toBe(true);
         expect((await history.read(channel, short, { since: { epoch, offset: 1 }, limit: 9 })).resumed).toBe(false);
         expect(await append(history, channel, ["3"], short)).toEqual([`${epoch}-3`]);
@@ -219,11 +220,11 @@ for (const { name, start } of buses) {
       test("takes names literally, braces and all", async () => {
         const { history, bus } = await openLog();
         const names = ["__proto__", "*", "{tag}", "}{", "{}", "%7B", "房间", "a:b", "constructor"];
-        for (const name of names) {
-          await bus.subscribe(name);
-          await append(history, name, [name]);
+        for (const one of names) {
+          await bus.subscribe(one);
+          await append(history, one, [one]);
         }
-        for (const name of names) expect((await history.read(name, retention, { limit: 9 })).messages).toEqual([name]);
+        for (const one of names) expect((await history.read(one, retention, { limit: 9 })).messages).toEqual([one]);
       });
 
       test("appends a tick", async () => {

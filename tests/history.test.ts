@@ -1,3 +1,5 @@
+import { Type, type Static } from "@sinclair/typebox";
+import { Value } from "@sinclair/typebox/value";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { buses } from "./buses.ts";
 import { Client } from "./support/client.ts";
@@ -18,12 +20,12 @@ history = { size = 10, ttl = "300ms" }
 path = "plain/{name}"
 `;
 
-interface History {
-  channel: string;
-  position: string;
-  resumed: boolean | null;
-  messages: { id: string; text?: string; base64?: string }[];
-}
+const answer = Type.Object({
+  channel: Type.String(),
+  position: Type.String(),
+  resumed: Type.Union([Type.Boolean(), Type.Null()]),
+  messages: Type.Array(Type.Object({ id: Type.String(), text: Type.Optional(Type.String()), base64: Type.Optional(Type.String()) })),
+});
 
 for (const { name, start } of buses) {
   describe(`history over the ${name} bus`, () => {
@@ -39,16 +41,15 @@ for (const { name, start } of buses) {
       await running.stop();
     });
 
-    const ask = async (path: string, init?: RequestInit): Promise<{ status: number; body: History }> => {
-      const response = await fetch(`${instance.url}${path}`, init);
-      return { status: response.status, body: (await response.json()) as History };
-    };
+    const history = async (path: string, query = ""): Promise<Static<typeof answer>> =>
+      Value.Parse(answer, await (await fetch(`${instance.url}/history/${path}${query}`)).json());
+    const statusOf = async (path: string, init?: RequestInit): Promise<number> => (await fetch(`${instance.url}${path}`, init)).status;
 
     /** A room of its own with so many messages, m1 and so on; returns its path and how to name a position. */
     async function room(count: number): Promise<{ path: string; at: (offset: number) => string }> {
       const path = `rooms/r${(rooms += 1)}`;
       for (let index = 1; index <= count; index += 1) await instance.publish(path, `m${index}`);
-      const { body } = await ask(`/history/${path}`);
+      const body = await history(path);
       const epoch = body.position.split("-")[0] ?? "";
       return { path, at: (offset) => `${epoch}-${offset}` };
     }
@@ -56,7 +57,7 @@ for (const { name, start } of buses) {
     test("is read newest first in number, oldest first in order, with text and binary told apart", async () => {
       const { path, at } = await room(2);
       await instance.publish(path, Buffer.from([0, 255]), { "content-type": "application/octet-stream" });
-      expect((await ask(`/history/${path}?limit=2`)).body).toEqual({
+      expect(await history(path, `?limit=2`)).toEqual({
         channel: path.replace("/", ":"),
         position: at(3),
         resumed: null,
@@ -65,13 +66,13 @@ for (const { name, start } of buses) {
           { id: at(3), base64: "AP8=" },
         ],
       });
-      const after = (await ask(`/history/${path}?since=${at(1)}&limit=1`)).body;
+      const after = await history(path, `?since=${at(1)}&limit=1`);
       expect([after.resumed, after.position, after.messages]).toEqual([true, at(3), [{ id: at(2), text: "m2" }]]);
     });
 
     test("of a channel without messages has a position all the same, and one that can be resumed from", async () => {
       const { path, at } = await room(0);
-      expect((await ask(`/history/${path}`)).body).toEqual({
+      expect(await history(path)).toEqual({
         channel: path.replace("/", ":"),
         position: at(0),
         resumed: null,
@@ -85,7 +86,7 @@ for (const { name, start } of buses) {
     test("tells who asks for what is gone, ahead, or of another epoch, and gives all that is kept", async () => {
       const { path, at } = await room(15);
       for (const since of [at(3), at(16), "foreign-7", "a_b.c-0"]) {
-        const { body } = await ask(`/history/${path}?since=${since}`);
+        const body = await history(path, `?since=${since}`);
         expect([body.resumed, body.messages.length, body.messages[0]?.id]).toEqual([false, 10, at(6)]);
         const client = await instance.join(`${path}?since=${since}&hello=1`);
         expect([client.headers.get("lockstep-position"), client.headers.get("lockstep-resumed")]).toEqual([at(5), "false"]);
@@ -126,8 +127,8 @@ for (const { name, start } of buses) {
 
     test("is over after its time, but not the position", async () => {
       const path = "brief/a";
-      const { id } = (await (await instance.publish(path, "x")).json()) as { id: string };
-      await waitFor("the end of it", async () => (await ask(`/history/${path}`)).body.messages.length === 0);
+      const id = await instance.publishId(path, "x");
+      await waitFor("the end of it", async () => (await history(path)).messages.length === 0);
       const client = await instance.join(`${path}?since=${id}`);
       expect(client.headers.get("lockstep-resumed")).toBe("true");
     });
@@ -139,7 +140,7 @@ for (const { name, start } of buses) {
       const answers = await Promise.all(["a", "b", "c"].map(async (body) => (await instance.publish(path, body, headers)).json()));
       expect(answers).toEqual([1, 2, 3].map(() => ({ channel: path.replace("/", ":"), id: at(1) })));
       expect(await (await instance.publish(other.path, "a", headers)).json()).toMatchObject({ id: other.at(1) });
-      expect((await ask(`/history/${path}`)).body.messages.length).toBe(1);
+      expect((await history(path)).messages.length).toBe(1);
       expect((await instance.publish(path, "x", { "idempotency-key": "k".repeat(129) })).status).toBe(400);
       expect((await instance.publish(path, "x", { "idempotency-key": "" })).status).toBe(400);
     });
@@ -157,15 +158,14 @@ for (const { name, start } of buses) {
         "limit=1.5",
         "limit=x",
       ]) {
-        expect([query, (await ask(`/history/${path}?${query}`)).status]).toEqual([query, 400]);
+        expect([query, await statusOf(`/history/${path}?${query}`)]).toEqual([query, 400]);
       }
       for (const query of ["since=garbage", "since=", `since=${at(1)}&recent=1`, "recent=x", "recent=-1", "recent=", "hello=2"]) {
         expect([query, (await Client.ask(instance.port, `/ws/${path}?${query}`)).answer.status]).toEqual([query, 400]);
       }
-      expect((await ask("/history/plain/a")).status).toBe(404);
-      expect((await ask("/history/rooms//a")).status).toBe(400);
-      const { status } = await ask(`/history/${path}`, { method: "POST" });
-      expect(status).toBe(405);
+      expect(await statusOf("/history/plain/a")).toBe(404);
+      expect(await statusOf("/history/rooms//a")).toBe(400);
+      expect(await statusOf(`/history/${path}`, { method: "POST" })).toBe(405);
     });
 
     test("says in the close reason where to go on, and nothing on a channel without", async () => {
@@ -182,10 +182,10 @@ for (const { name, start } of buses) {
     test("has no seam: replay and live make one run of positions, while messages pour in", async () => {
       const { path } = await room(0);
       const senders = await Promise.all([1, 2, 3].map(() => instance.join(path)));
-      let pouring = true;
+      const pouring = new AbortController();
       let sent = 0;
       const pour = senders.map(async (sender, own) => {
-        for (let index = 0; pouring; index += 1) {
+        for (let index = 0; !pouring.signal.aborted; index += 1) {
           for (let burst = 0; burst < 5; burst += 1, sent += 1) sender.send(`${own}.${index}.${burst}`);
           await Bun.sleep(1);
         }
@@ -193,12 +193,12 @@ for (const { name, start } of buses) {
       const joined: { client: Client; start: number }[] = [];
       const witness = senders[0];
       for (let index = 0; index < 60; index += 1) {
-        const known = (await ask(`/history/${path}?limit=1`)).body.position;
+        const known = (await history(path, `?limit=1`)).position;
         const query = index % 3 === 0 ? `since=${known}` : index % 3 === 1 ? "recent=5" : "hello=0";
         const client = await instance.join(`${path}?${query}`);
         joined.push({ client, start: Number(client.headers.get("lockstep-position")?.split("-")[1]) });
       }
-      pouring = false;
+      pouring.abort();
       await Promise.all(pour);
       // Every sender gets what all of them sent; then nothing is on its way any more.
       await waitFor("all of it", () => senders.every(({ messages }) => messages.length === sent));

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { cpSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { Client } from "./support/client.ts";
 import { Server } from "./support/executable.ts";
 import { Instance } from "./support/instance.ts";
 import { Proxy } from "./support/proxy.ts";
@@ -43,9 +44,6 @@ async function startClient(ports: () => number, path: string): Promise<ResumingC
   ends.push(() => client.stop());
   return client;
 }
-
-const metric = async (instance: Instance, name: string): Promise<number> =>
-  Number(new RegExp(`^${name} (.*)$`, "m").exec(await (await fetch(`${instance.url}/metrics`)).text())?.[1]);
 
 const backInTime = (instances: readonly Instance[]): Promise<void> =>
   waitFor("the instances to be ready", async () => (await Promise.all(instances.map((one) => one.ready()))).every(Boolean), 4000);
@@ -105,9 +103,9 @@ test("20,000 messages, 200 cuts, a kill of Redis and a hang: nothing lost, doubl
     const mine = clients[0]?.messages.filter((message) => message.startsWith(`${own}.`)).map((message) => Number(message.split(".")[1]));
     expect(mine).toEqual(Array.from({ length: total / 4 }, (_, index) => index));
   }
-  expect(await metric(far, "lockstep_bus_reconnections_total")).toBeGreaterThan(50);
-  expect(await metric(far, "lockstep_catch_ups_total")).toBeGreaterThan(20);
-  expect([await metric(near, "lockstep_gaps_total"), await metric(far, "lockstep_gaps_total")]).toEqual([0, 0]);
+  expect(await far.metric("lockstep_bus_reconnections_total")).toBeGreaterThan(50);
+  expect(await far.metric("lockstep_catch_ups_total")).toBeGreaterThan(20);
+  expect([await near.metric("lockstep_gaps_total"), await far.metric("lockstep_gaps_total")]).toEqual([0, 0]);
 });
 
 test("a thousand channels with clients are caught up within 5 s", async () => {
@@ -153,7 +151,7 @@ describe("a Redis that forgets", () => {
         [false, ["after"]],
       ]);
       expect(client.runs[0]?.epoch).not.toBe(client.runs[1]?.epoch);
-      expect(await metric(instance, "lockstep_gaps_total")).toBe(1);
+      expect(await instance.metric("lockstep_gaps_total")).toBe(1);
     }
   });
 
@@ -213,7 +211,7 @@ describe("a Redis that forgets", () => {
     await redis.client().flushall();
     expect(await count()).toBe(0);
     await waitFor("two again", async () => (await count()) === 2, 10_000);
-    await doomed.kill();
+    await doomed.end("SIGKILL");
     const since = Date.now();
     await waitFor("one", async () => (await count()) === 1, 31_000);
     expect(Date.now() - since).toBeLessThan(30_000);
@@ -229,7 +227,7 @@ test("a client goes on where it was on another instance when its own is killed",
   for (let index = 0; index < 50; index += 1) {
     if (index === 25) {
       port = instance.port;
-      await doomed.kill();
+      await doomed.end("SIGKILL");
     }
     await instance.publish("rooms/a", String(index));
   }
@@ -240,7 +238,7 @@ test("a client goes on where it was on another instance when its own is killed",
 
 test("1,200 messages of 30 kB cost the process less than 100 MB for a client that does not read, which is closed with 1013", async () => {
   const server = await Server.start({});
-  const slow = await server.join("rooms/a");
+  const slow = await Client.join(server.port, "/ws/rooms/a");
   const healthy = await startClient(() => server.port, "rooms/a");
   slow.pause();
   const residentMb = async (): Promise<number> =>

@@ -71,7 +71,7 @@ for (const { name, start } of buses) {
       expect(client.response.headers.get("content-type")).toBe("text/event-stream");
       expect(client.response.headers.get("cache-control")).toBe("no-store");
       expect(client.response.headers.get("x-accel-buffering")).toBe("no");
-      const { id } = (await (await instance.publish(path, "eins\r\nzwei")).json()) as { id: string };
+      const id = await instance.publishId(path, "eins\r\nzwei");
       await instance.publish(path, Buffer.from([0, 255]), { "content-type": "application/octet-stream" });
       await client.receive(2);
       const at = (offset: number): string => id.replace(/1$/, String(offset));
@@ -98,7 +98,7 @@ for (const { name, start } of buses) {
       const path = `rooms/s${(rooms += 1)}`;
       const ids: string[] = [];
       let ends = 0;
-      for (const text of ["1", "2", "3", "4"]) ids.push(((await (await instance.publish(path, text)).json()) as { id: string }).id);
+      for (const text of ["1", "2", "3", "4"]) ids.push(await instance.publishId(path, text));
       const texts = async (query: string, headers: Record<string, string> = {}): Promise<string[]> => {
         const client = await EventClient.open(`${instance.url}/sse/${path}${query}`, headers);
         const end = `end${(ends += 1)}`;
@@ -118,18 +118,16 @@ for (const { name, start } of buses) {
     });
 
     test("go to the client with the others, count as connections, and are given up when the client goes", async () => {
-      const metric = async (what: string): Promise<number> =>
-        Number(new RegExp(`^${what} (.*)$`, "m").exec(await (await fetch(`${instance.url}/metrics`)).text())?.[1]);
-      await waitFor("nobody", async () => (await metric("lockstep_connections")) === 0);
+      await waitFor("nobody", async () => (await instance.metric("lockstep_connections")) === 0);
       const path = `rooms/s${(rooms += 1)}`;
       const clients = await Promise.all([1, 2, 3].map(() => EventClient.open(`${instance.url}/sse/${path}`)));
       const socket = await instance.join(path);
-      expect(await metric("lockstep_connections")).toBe(4);
+      expect(await instance.metric("lockstep_connections")).toBe(4);
       socket.send("hello");
       for (const client of clients) expect((await client.receive(1))[0]?.data).toBe("hello");
       for (const client of clients) client.close();
       socket.destroy();
-      await waitFor("nobody", async () => (await metric("lockstep_connections")) === 0);
+      await waitFor("nobody", async () => (await instance.metric("lockstep_connections")) === 0);
     });
 
     test("end for a client that does not read, after what it was sent before, and cost the others nothing", async () => {
@@ -181,7 +179,7 @@ describe("server-sent events and a Redis that is away", () => {
       ["rooms/a", "plain/a", "spared/a"].map((path) => EventClient.open(`${instance.url}/sse/${path}`)),
     );
     for (const path of ["rooms/a", "plain/a", "spared/a"]) await instance.publish(path, "before");
-    await Promise.all([kept, plain, spared].map((client) => client?.receive(1)));
+    for (const client of [kept, plain, spared]) await client?.receive(1);
     await redis.kill();
     await waitFor("readyz to say so", async () => !(await instance.ready()));
     const waiting = await EventClient.open(`${instance.url}/sse/rooms/a?last_event_id=${kept?.events[0]?.id}`);

@@ -64,6 +64,19 @@ export class Instance {
     return fetch(`${this.url}/publish/${path}`, { method: "POST", body, headers });
   }
 
+  /** Publishes a text and returns its position. */
+  async publishId(path: string, text: string): Promise<string> {
+    const body: unknown = await (await this.publish(path, text)).json();
+    if (typeof body !== "object" || body === null || !("id" in body)) throw new Error(`the answer was ${JSON.stringify(body)}`);
+    return String(body.id);
+  }
+
+  /** A metric's value. */
+  async metric(name: string): Promise<number> {
+    const text = await (await fetch(`${this.url}/metrics`)).text();
+    return Number(new RegExp(`^${name} (.*)$`, "m").exec(text)?.[1]);
+  }
+
   async ready(): Promise<boolean> {
     const response = await fetch(`${this.url}/readyz`);
     await response.text();
