@@ -10,7 +10,7 @@ import { Problem } from "./errors.ts";
 import type { Instance } from "./http/context.ts";
 import { health } from "./http/health.ts";
 import { history } from "./http/history.ts";
-import { metrics } from "./http/metrics.ts";
+import { Metrics } from "./http/metrics.ts";
 import { presence } from "./http/presence.ts";
 import { problems } from "./http/problems.ts";
 import { publish } from "./http/publish.ts";
@@ -71,7 +71,8 @@ export async function createServer(config: Config, log: Log): Promise<LockstepSe
   };
   const { messagesPerSecond, slowConsumerBytes } = limits;
   const house: ClientHouse = { hub, connections, messagesPerSecond, slowConsumerBytes, counts, log };
-  const instance: Instance = { config, house, eventTopics, accept };
+  const instance: Instance = { config, house, eventTopics, accept, draining: () => refusal !== undefined };
+  const metrics = new Metrics(instance);
   const app = new Elysia({
     handler: { standardHostname: false },
     serve: {
@@ -97,12 +98,13 @@ export async function createServer(config: Config, log: Log): Promise<LockstepSe
     .use(publish(instance))
     .use(history(instance))
     .use(presence(instance))
-    .use(metrics(instance))
+    .use(metrics.plugin)
     .use(health(instance))
     .use(broadcasts.plugin);
 
   const end = (): void => {
     broadcasts.stop();
+    metrics.close();
     connections.close();
     hub.close();
   };

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import type { Bus, Entries, History, Page, Sender } from "../src/bus/bus.ts";
+import type { Bus, Entries, History, Page, ReadFrom, Sender } from "../src/bus/bus.ts";
 import { openBus } from "../src/bus/open.ts";
 import { Counts } from "../src/counts.ts";
 import type { Problem } from "../src/errors.ts";
@@ -15,6 +15,9 @@ interface Opened {
   readonly delivered: [channel: string, message: Message][];
   readonly read: [channel: string, entries: Entries][];
 }
+
+/** What to read: the newest ones. */
+const page = (limit: number, bytes = 1e9): ReadFrom => ({ limit, bytes, keepsAlive: true });
 
 /** A sender that remembers what it was told. */
 function sender(): Sender & { told: (string | null | Problem)[] } {
@@ -156,7 +159,7 @@ for (const { name, start } of buses) {
         const { history, channel, read } = await openLog();
         const messages = ["a", "", "测试", Buffer.from([0xff, 1, 0])];
         const ids = await append(history, channel, messages);
-        const { epoch, head } = await history.read(channel, retention, { limit: 1 });
+        const { epoch, head } = await history.read(channel, retention, page(1));
         expect(ids).toEqual([1, 2, 3, 4].map((offset) => `${epoch}-${offset}`));
         expect(head).toBe(4);
         await waitFor("all of them", () => read.flatMap(([, entries]) => entries.messages).length === 4);
@@ -176,12 +179,12 @@ for (const { name, start } of buses) {
       test("reads the newest, what follows a position, and never more than is kept", async () => {
         const { history, channel } = await openLog();
         await append(history, channel, ["1", "2", "3", "4", "5", "6", "7", "8"]);
-        const { epoch } = await history.read(channel, retention, { limit: 1 });
+        const { epoch } = await history.read(channel, retention, page(1));
         const since = (offset: number, limit = 9, own = epoch): Promise<Page> =>
-          history.read(channel, retention, { since: { epoch: own, offset }, limit });
+          history.read(channel, retention, { ...page(limit), since: { epoch: own, offset } });
         const shape = ({ resumed, start: from, messages, head }: Page): unknown => [resumed, from, messages.join(""), head];
-        expect(shape(await history.read(channel, retention, { limit: 3 }))).toEqual([null, 5, "678", 8]);
-        expect(shape(await history.read(channel, retention, { limit: 9 }))).toEqual([null, 3, "45678", 8]);
+        expect(shape(await history.read(channel, retention, page(3)))).toEqual([null, 5, "678", 8]);
+        expect(shape(await history.read(channel, retention, page(9)))).toEqual([null, 3, "45678", 8]);
         expect(shape(await since(8))).toEqual([true, 8, "", 8]);
         expect(shape(await since(6))).toEqual([true, 6, "78", 8]);
         expect(shape(await since(3, 2))).toEqual([true, 3, "45", 8]);
@@ -189,21 +192,33 @@ for (const { name, start } of buses) {
         expect(shape(await since(9))).toEqual([false, 3, "45678", 8]);
         expect(shape(await since(7, 9, "another"))).toEqual([false, 3, "45678", 8]);
         // What is kept is what the reader's kind keeps.
-        const fewer = await history.read(channel, { ...retention, size: 2 }, { limit: 9 });
+        const fewer = await history.read(channel, { ...retention, size: 2 }, page(9));
         expect(shape(fewer)).toEqual([null, 6, "78", 8]);
+      });
+
+      test("ends a page after so many bytes, but not without a message", async () => {
+        const { history, channel } = await openLog();
+        await append(history, channel, ["1".repeat(100), "2".repeat(100), "3".repeat(100)]);
+        const first = await history.read(channel, retention, page(9, 150));
+        expect([first.start, first.messages.length, first.head]).toEqual([0, 2, 3]);
+        const { epoch } = first;
+        const rest = await history.read(channel, retention, { ...page(9, 1), since: { epoch, offset: 2 } });
+        expect([rest.resumed, rest.start, rest.messages.length]).toEqual([true, 2, 1]);
+        const next = await history.read(channel, retention, { ...page(9, 1), since: { epoch, offset: 1 } });
+        expect([next.resumed, next.start, next.messages.length]).toEqual([true, 1, 1]);
       });
 
       test("forgets messages after their time, counted from the last one, but not the position", async () => {
         const { history, channel } = await openLog();
         const short = { size: 5, ttlMs: 300 };
         await append(history, channel, ["1", "2"], short);
-        const before = await history.read(channel, short, { limit: 9 });
-        await waitFor("them to go", async () => (await history.read(channel, short, { limit: 9 })).messages.length === 0);
-        const page = await history.read(channel, short, { limit: 9 });
-        const { epoch } = page;
-        expect([epoch, page.head, page.start]).toEqual([before.epoch, 2, 2]);
-        expect((await history.read(channel, short, { since: { epoch, offset: 2 }, limit: 9 })).resumed).toBe(true);
-        expect((await history.read(channel, short, { since: { epoch, offset: 1 }, limit: 9 })).resumed).toBe(false);
+        const before = await history.read(channel, short, page(9));
+        await waitFor("them to go", async () => (await history.read(channel, short, page(9))).messages.length === 0);
+        const empty = await history.read(channel, short, page(9));
+        const { epoch } = empty;
+        expect([epoch, empty.head, empty.start]).toEqual([before.epoch, 2, 2]);
+        expect((await history.read(channel, short, { ...page(9), since: { epoch, offset: 2 } })).resumed).toBe(true);
+        expect((await history.read(channel, short, { ...page(9), since: { epoch, offset: 1 } })).resumed).toBe(false);
         expect(await append(history, channel, ["3"], short)).toEqual([`${epoch}-3`]);
       });
 
@@ -224,14 +239,14 @@ for (const { name, start } of buses) {
           await bus.subscribe(one);
           await append(history, one, [one]);
         }
-        for (const one of names) expect((await history.read(one, retention, { limit: 9 })).messages).toEqual([one]);
+        for (const one of names) expect((await history.read(one, retention, page(9))).messages).toEqual([one]);
       });
 
       test("appends a tick", async () => {
         const { bus, history, channel, read } = await openLog();
         await bus.publishTick({ schedule: channel, dueMs: Date.now(), periodMs: 1000, channel, retention, text: "tick" });
         await waitFor("the tick", () => read.length === 1);
-        expect((await history.read(channel, retention, { limit: 9 })).messages).toEqual(["tick"]);
+        expect((await history.read(channel, retention, page(9))).messages).toEqual(["tick"]);
       });
     });
 

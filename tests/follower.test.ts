@@ -37,9 +37,11 @@ class ModelLog {
     const head = this.entries.length;
     const oldest = Math.max(0, head - SIZE);
     const resumed = since !== undefined && since.epoch === this.epoch && since.offset <= head && since.offset >= oldest;
-    const start = since === undefined ? Math.max(oldest, head - 1) : resumed ? since.offset : oldest;
-    const messages = this.entries.slice(start).map(({ text }) => text);
-    const last = this.entries.at(-1)?.stamp ?? 0;
+    const start = since === undefined ? Math.max(0, head - 1) : resumed ? since.offset : oldest;
+    // Pages end before the log, now and then.
+    const end = head % 3 === 0 ? start + 10 : head;
+    const messages = this.entries.slice(start, end).map(({ text }) => text);
+    const last = this.entries[start + messages.length - 1]?.stamp ?? 0;
     return { epoch: this.epoch, head, stamp: last, resumed: since === undefined ? null : resumed, start, messages };
   }
 }
@@ -96,7 +98,7 @@ test("makes each message once and in order of whatever arrives, or tells; for th
     else if (action < 90) {
       if (!connected || !behind) continue;
       if (reading === undefined) {
-        const { read, from } = follower.begin(SIZE);
+        const { read, from } = follower.begin(SIZE, 1000);
         reading = { read, page: log.read(from) };
       } else {
         behind = false;
@@ -105,7 +107,8 @@ test("makes each message once and in order of whatever arrives, or tells; for th
       }
     } else if (action < 95 && follower.live && joiner === undefined) {
       follower.hold();
-      const page = log.read({ limit: 1 });
+      if (log.entries.length === 0) continue;
+      const page = log.read({ limit: 1, bytes: 1, keepsAlive: true });
       joiner = { epoch: page.epoch, head: page.head, from: checked };
     } else if (joiner !== undefined) {
       const { epoch, head } = joiner;
@@ -132,7 +135,7 @@ test("makes each message once and in order of whatever arrives, or tells; for th
 
 test("is not led to believe that it is live by a read from before a loss", () => {
   const follower = new Follower({ follow: () => 0, missed: () => 0, behind: () => 0 });
-  const { read } = follower.begin(1);
+  const { read } = follower.begin(1, 1000);
   follower.interrupt();
   const page: Page = { epoch: "e", head: 3, stamp: 1, resumed: null, start: 2, messages: ["x"] };
   expect(follower.caughtUp(read, page)).toBe(false);
@@ -142,12 +145,12 @@ test("is not led to believe that it is live by a read from before a loss", () =>
 test("reads once more when too much arrived during a read", () => {
   const handed: number[] = [];
   const follower = new Follower({ follow: (_, __, offset) => handed.push(offset), missed: () => 0, behind: () => 0 });
-  const first = follower.begin(9);
+  const first = follower.begin(9, 1000);
   const big = "x".repeat(5 * 1024 * 1024);
   for (const offset of [1, 2]) follower.arrive({ epoch: "e", first: offset, stamp: offset, messages: [big] });
   expect(follower.caughtUp(first.read, { epoch: "e", head: 0, stamp: 0, resumed: null, start: 0, messages: [] })).toBe(false);
-  const second = follower.begin(9);
-  expect(second.from).toEqual({ since: { epoch: "e", offset: 0 }, stamp: 0, limit: 9 });
+  const second = follower.begin(9, 1000);
+  expect(second.from).toEqual({ since: { epoch: "e", offset: 0 }, stamp: 0, limit: 9, bytes: 1000, keepsAlive: true });
   expect(follower.caughtUp(second.read, { epoch: "e", head: 2, stamp: 2, resumed: true, start: 0, messages: [big, big] })).toBe(true);
   expect(handed).toEqual([1, 2]);
 });

@@ -3,12 +3,14 @@ import { Value } from "@sinclair/typebox/value";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { buses } from "./buses.ts";
 import { Client } from "./support/client.ts";
+import { EventClient } from "./support/event-client.ts";
 import { Instance } from "./support/instance.ts";
 import { waitFor, whileNothingHappens } from "./support/wait.ts";
 
 const toml = `
 [limits]
 messages_per_second = 0
+slow_consumer_bytes = 300000
 [[channels]]
 path = "rooms/{room}"
 history = { size = 10, ttl = "1m" }
@@ -143,6 +145,30 @@ for (const { name, start } of buses) {
       expect((await history(path)).messages.length).toBe(1);
       expect((await instance.publish(path, "x", { "idempotency-key": "k".repeat(129) })).status).toBe(400);
       expect((await instance.publish(path, "x", { "idempotency-key": "" })).status).toBe(400);
+    });
+
+    test("keeps idempotency keys of channels apart, whatever their names hold", async () => {
+      const [spaced, plain] = ["rooms/k%20a", "rooms/k"];
+      await instance.publish(plain, "one", { "idempotency-key": "a b" });
+      await instance.publish(spaced, "two", { "idempotency-key": "b" });
+      expect((await history(spaced)).messages.map(({ text }) => text)).toEqual(["two"]);
+    });
+
+    test("of large messages is replayed no faster than it is read, and whole", async () => {
+      const { path } = await room(0);
+      const big = "x".repeat(60_000);
+      for (let index = 0; index < 10; index += 1) await instance.publish(path, `${index} ${big}`);
+      const slow = await instance.join(`${path}?recent=10`);
+      const stream = await EventClient.open(`${instance.url}/sse/${path}?recent=10`);
+      slow.pause();
+      await instance.publish(path, "live");
+      slow.resume();
+      const texts = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "live"];
+      expect((await slow.receive(11)).map((message) => String(message).split(" ")[0])).toEqual(texts);
+      expect((await stream.receive(11)).map(({ data }) => data.split(" ")[0])).toEqual(texts);
+      const ids = stream.events.map(({ id }) => Number(id.split("-")[1]));
+      expect(ids).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+      stream.close();
     });
 
     test("refuses what makes no sense", async () => {

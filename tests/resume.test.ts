@@ -181,6 +181,40 @@ describe("a Redis that forgets", () => {
     }
   });
 
+  test("what an instance without clients there published begins a new epoch too, before offsets are given twice", async () => {
+    const redis = await startRedis("always");
+    const [one, two] = [await startInstance(redis.url), await startInstance(redis.url)];
+    for (let index = 1; index <= 10; index += 1) await one.publish("rooms/a", `kept ${index}`);
+    const [data, kept] = [join(redis.folder, "appendonlydir"), join(redis.folder, "kept")];
+    cpSync(data, kept, { recursive: true });
+    let last = "";
+    for (let index = 1; index <= 10; index += 1) last = await one.publishId("rooms/a", `lost ${index}`);
+    await redis.kill();
+    rmSync(data, { recursive: true });
+    cpSync(kept, data, { recursive: true });
+    await redis.start();
+    await backInTime([one, two]);
+    // More than were lost, so that the counter is past the position again.
+    for (let index = 1; index <= 15; index += 1) await two.publish("rooms/a", `new ${index}`);
+    for (const instance of [one, two]) {
+      const client = await Client.join(instance.port, `/ws/rooms/a?since=${last}`);
+      expect(client.headers.get("lockstep-resumed")).toBe("false");
+      expect((await client.receive(15)).at(-1)).toBe("new 15");
+      client.destroy();
+    }
+  });
+
+  test("or holds something else under an idempotency key, harms nobody", async () => {
+    const redis = await startRedis("none");
+    const instance = await startInstance(redis.url);
+    await redis.client().set("lockstep:{rooms:a}:once:k", "garbage");
+    expect((await instance.publish("rooms/a", "x", { "idempotency-key": "k" })).status).toBe(200);
+    await instance.publish("rooms/b", "x");
+    await redis.client().set("lockstep:{rooms:b}:log", "garbage");
+    expect((await instance.publish("rooms/b", "x")).status).toBe(503);
+    expect((await instance.publish("rooms/a", "y")).status).toBe(200);
+  });
+
   test("its scripts, is told them again, and nobody notices", async () => {
     const redis = await startRedis("none");
     const instance = await startInstance(redis.url);
@@ -216,6 +250,29 @@ describe("a Redis that forgets", () => {
     await waitFor("one", async () => (await count()) === 1, 31_000);
     expect(Date.now() - since).toBeLessThan(30_000);
   });
+});
+
+test("a crowd that comes at once to a Redis far away is let in", async () => {
+  const redis = await startRedis("none");
+  const proxy = await Proxy.start(redis.port, 4);
+  ends.push(() => proxy.stop());
+  const instance = await startInstance(`redis://127.0.0.1:${proxy.port}`);
+  const joins: Promise<number>[] = [];
+  for (let index = 0; index < 500; index += 1) {
+    joins.push(Client.ask(instance.port, "/ws/rooms/crowd?recent=1").then(({ answer }) => answer.status));
+    await Bun.sleep(1);
+  }
+  expect(new Set(await Promise.all(joins))).toEqual(new Set([101]));
+});
+
+test("what expired while Redis was away keeps no instance from ending at once", async () => {
+  const redis = await startRedis("none");
+  const instance = await Instance.start({ env: { REDIS_URL: redis.url }, toml: toml.replace("20s", "300ms") });
+  await redis.kill();
+  expect((await instance.publish("rooms/a", "x")).status).toBe(503);
+  const since = Date.now();
+  await instance.drain();
+  expect(Date.now() - since).toBeLessThan(2000);
 });
 
 test("a client goes on where it was on another instance when its own is killed", async () => {

@@ -163,6 +163,11 @@ for (const { name, start } of buses) {
       expect(client.events.map(({ data }) => data)).toEqual(Array.from({ length: 50 }, (_, index) => String(index)));
     });
 
+    test("do not answer HEAD, which would never end", async () => {
+      const response = await fetch(`${instance.url}/sse/rooms/head`, { method: "HEAD" });
+      expect([response.status, response.headers.get("allow")]).toEqual([405, "GET"]);
+    });
+
     test("are kept alive by a comment every 15 s", async () => {
       const client = await EventClient.open(`${instance.url}/sse/plain/quiet`);
       await waitFor("a comment", () => client.head.includes("\n:\n\n"), 17_000);

@@ -39,7 +39,7 @@ const EXPIRY_CHECK_MS = 100;
 
 /**
  * What waits for the logs of channels and what was written to them, in order for each channel. A batch whose answer was lost is
- * written again as it was: the log knows it by its sequence. Each sender is told once, at the latest after the publish time-out.
+ * written again as it was: the log knows it by its sequence. Each sender is told once, unless it is broken before, at the latest after the publish time-out.
  */
 export class AppendQueue {
   readonly #allowance: Allowance;
@@ -116,8 +116,9 @@ export class AppendQueue {
   /** Nobody knows whether it was written: it will be written again, if one of its senders still waits. */
   failed(batch: AppendBatch): void {
     this.#unansweredBytes -= batch.bytes;
-    if (batch.lane.batch === batch) this.#failed.add(batch.lane);
-    this.#giveUp();
+    if (batch.lane.batch !== batch) return; // the queue was closed
+    if (batch.items.every(isBroken)) this.#end(batch, () => undefined);
+    else this.#failed.add(batch.lane);
   }
 
   /** From now on `take` gives those that failed, first. */
@@ -206,6 +207,9 @@ export class AppendQueue {
       const expired = lane.waiting.splice(0, first === -1 ? lane.waiting.length : first);
       this.#forget(expired);
       for (const item of expired) tell(item, (sender) => sender.refused(new Problem("bus-away", "The bus was away for too long.")));
+      if (lane.batch !== undefined || lane.waiting.length > 0) continue;
+      this.#due.delete(lane);
+      this.#lanes.delete(lane.channel);
     }
     this.#giveUp();
     if (this.#failed.size > 0) this.#retry();

@@ -50,7 +50,7 @@ export interface History {
   append(channel: string, message: Message, retention: Retention, sender: Sender, key?: string): void;
 
   /**
-   * What is kept of a channel. It holds everything that was delivered here before the call.
+   * What is kept of a channel. The log holds everything that was delivered here before the call.
    *
    * @throws Problem `bus-away`
    */
@@ -67,13 +67,18 @@ export interface ReadFrom {
   readonly stamp?: number;
   /** Messages at most. */
   readonly limit: number;
+  /** Bytes after which the page ends, if it has a message; it may then end before the log does. */
+  readonly bytes: number;
+  /** Whether the position stays valid for 24 h from now on: for those who follow the channel. */
+  readonly keepsAlive: boolean;
 }
 
 /** A part of a log, ascending without holes. */
 export interface Page {
   readonly epoch: string;
-  /** The offset of the newest message of the log, and its stamp; 0 before the first. */
+  /** The offset of the newest message of the log; 0 before the first. */
   readonly head: number;
+  /** The stamp of the last message here, or where there is none, of the newest one. */
   readonly stamp: number;
   /** Whether everything after the position is kept; otherwise all that is kept follows. Null without a position. */
   readonly resumed: boolean | null;

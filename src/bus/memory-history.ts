@@ -4,6 +4,8 @@ import { formatPosition, type Retention } from "../position.ts";
 import type { BusListener, History, Page, ReadFrom, Sender } from "./bus.ts";
 
 const HEAD_TTL_MS = 24 * 3600 * 1000;
+/** How long a log lives that somebody looked at before it had a message. */
+const BRIEF_TTL_MS = 60_000;
 const ONCE_TTL_MS = 60_000;
 const SWEEP_MS = 5000;
 
@@ -35,13 +37,13 @@ export class MemoryHistory implements History {
       return;
     }
     const nowMs = Date.now();
-    const once = key === undefined ? undefined : `${channel} ${key}`;
+    const once = key === undefined ? undefined : JSON.stringify([channel, key]);
     const known = once === undefined ? undefined : this.#once.get(once);
     if (known !== undefined && known.untilMs > nowMs) {
       sender.confirmed(known.id);
       return;
     }
-    const log = this.#log(channel, nowMs);
+    const log = this.#log(channel, nowMs, true);
     log.offset += 1;
     log.messages.push(message);
     // Cut now and then: an array's own shift moves everything each time.
@@ -56,20 +58,25 @@ export class MemoryHistory implements History {
     sender.confirmed(id);
   }
 
-  read(channel: string, retention: Retention, { since, limit }: ReadFrom): Promise<Page> {
-    const { epoch, offset, messages } = this.#log(channel, Date.now());
+  read(channel: string, retention: Retention, { since, limit, bytes, keepsAlive }: ReadFrom): Promise<Page> {
+    const { epoch, offset, messages } = this.#log(channel, Date.now(), keepsAlive);
     const kept = messages.slice(-retention.size);
     const oldest = offset - kept.length;
     const resumed = since !== undefined && since.epoch === epoch && since.offset <= offset && since.offset >= oldest;
     let start = oldest;
     if (since === undefined) start = Math.max(oldest, offset - limit);
     else if (resumed) start = since.offset;
-    const page = kept.slice(start - oldest, start - oldest + limit);
+    const page: Message[] = [];
+    for (let at = start - oldest, left = bytes; at < kept.length && page.length < limit && left > 0; at += 1) {
+      const message = kept[at] ?? "";
+      page.push(message);
+      left -= message.length;
+    }
     return Promise.resolve({ epoch, head: offset, stamp: 0, resumed: since === undefined ? null : resumed, start, messages: page });
   }
 
   renew(channels: readonly string[]): void {
-    for (const channel of channels) this.#log(channel, Date.now());
+    for (const channel of channels) this.#log(channel, Date.now(), true);
   }
 
   close(): void {
@@ -77,13 +84,13 @@ export class MemoryHistory implements History {
     clearInterval(this.#timer);
   }
 
-  #log(channel: string, nowMs: number): Log {
+  #log(channel: string, nowMs: number, keepsAlive: boolean): Log {
     let log = this.#logs.get(channel);
     if (log === undefined) {
       log = { epoch: crypto.randomUUID().replaceAll("-", ""), offset: 0, messages: [], emptyAtMs: 0, endsAtMs: 0 };
       this.#logs.set(channel, log);
     } else if (log.emptyAtMs <= nowMs) log.messages = [];
-    log.endsAtMs = nowMs + HEAD_TTL_MS;
+    log.endsAtMs = Math.max(log.endsAtMs, nowMs + (keepsAlive ? HEAD_TTL_MS : BRIEF_TTL_MS));
     return log;
   }
 

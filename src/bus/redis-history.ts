@@ -16,8 +16,17 @@ const HEAD_TTL_MS = 24 * 3600 * 1000;
 const ONCE_TTL_MS = 60_000;
 /** How much longer than any retry the log remembers an instance's last batch. */
 const LAST_TTL_MS = 600_000;
-/** Channels of which the highest position seen is remembered. */
-const MAX_SEEN = 50_000;
+/** Channels of which the newest entry seen is remembered. */
+const MAX_SEEN = 20_000;
+const VERIFY_BATCH = 256;
+/** How long a log lives that somebody looked at before it had a message. */
+const BRIEF_TTL_MS = 60_000;
+const MAX_PAGE_BYTES = 2 ** 40;
+
+/** The newest entry seen of a channel; a stamp of 0 is not known. */
+interface Seen extends Position {
+  readonly stamp: number;
+}
 
 /** An error or nothing, and what Redis answered. */
 type Answer = readonly [error: unknown, answer: unknown];
@@ -40,11 +49,12 @@ export interface RedisHistoryOptions {
 export class RedisHistory implements History {
   readonly #options: RedisHistoryOptions;
   readonly #queue: AppendQueue;
-  readonly #seen = new Map<string, Position>();
+  readonly #seen = new Map<string, Seen>();
   #epochs = 0;
   #flushing = false;
   #closed = false;
   #refusing = false;
+  #unreadable = false;
 
   constructor(options: RedisHistoryOptions) {
     this.#options = options;
@@ -66,21 +76,43 @@ export class RedisHistory implements History {
     });
   }
 
-  async read(channel: string, retention: Retention, { since, stamp, limit }: ReadFrom): Promise<Page> {
+  async read(channel: string, retention: Retention, from: ReadFrom): Promise<Page> {
     const { link, log } = this.#options;
     if (!link.up) throw new Problem("bus-away", "The bus is away.");
+    const { since, limit, keepsAlive } = from;
     const keys = this.keys(channel);
-    const from = since === undefined ? [] : [since.epoch, since.offset, stamp ?? ""];
-    let answer: unknown;
+    const known = this.#seen.get(channel);
+    const ofReader = from.stamp !== undefined && since !== undefined ? { ...since, stamp: from.stamp } : undefined;
+    // What this instance has seen counts, also where the reader has not seen it: somebody was told that position.
+    const seen = known !== undefined && (since === undefined || known.epoch === since.epoch) && known.stamp > 0 ? known : ofReader;
+    const check = seen === undefined ? ["", 0, ""] : [seen.epoch, seen.offset, seen.stamp];
+    const begin = since === undefined ? [] : [since.epoch, since.offset];
+    const args = [this.freshEpoch(), BRIEF_TTL_MS, keepsAlive ? 1 : 0, retention.size, limit, Math.min(from.bytes, MAX_PAGE_BYTES)];
     try {
-      answer = await readScript.run(link.client, [keys.head, keys.log], [this.freshEpoch(), retention.size, limit, ...from]);
+      const page = pageOf(await readScript.run(link.client, [keys.head, keys.log], [...args, ...check, ...begin]), since, limit);
+      this.#unreadable = false;
+      if (page.start + page.messages.length >= page.head) this.saw(channel, page.epoch, page.head, page.stamp);
+      return page;
     } catch (error) {
-      log.debug("reading a log failed", { channel, error: describeError(error) });
+      const lost = !link.up;
+      if (!lost && !this.#unreadable) log.error("a log cannot be read", { channel, error: describeError(error) });
+      this.#unreadable ||= !lost;
       throw new Problem("bus-away", "The bus did not answer.");
     }
-    const page = pageOf(answer, since, limit);
-    this.saw(channel, page.epoch, page.head);
-    return page;
+  }
+
+  /** Redis may have forgotten while this instance was away from it: looks at all channels of which it has seen something. */
+  async verify(): Promise<void> {
+    const retention = { size: 1, ttlMs: 0 };
+    const channels = [...this.#seen.keys()];
+    for (let start = 0; start < channels.length; start += VERIFY_BATCH) {
+      const reads = channels.slice(start, start + VERIFY_BATCH).map(async (channel) => {
+        await this.read(channel, retention, { limit: 1, bytes: 1, keepsAlive: false });
+      });
+      const results = await Promise.allSettled(reads);
+      // The next connection looks again.
+      if (results.some(({ status }) => status === "rejected")) return;
+    }
   }
 
   renew(channels: readonly string[]): void {
@@ -99,12 +131,12 @@ export class RedisHistory implements History {
     return `${this.#options.instance}${(this.#epochs += 1).toString(36)}`;
   }
 
-  /** The highest position seen of a channel: a log behind it has been forgotten. */
+  /** The newest entry seen of a channel: a log behind it has been forgotten. */
   seen(channel: string): Position {
     return this.#seen.get(channel) ?? { epoch: "", offset: 0 };
   }
 
-  saw(channel: string, epoch: string, offset: number): void {
+  saw(channel: string, epoch: string, offset: number, stamp: number): void {
     const known = this.#seen.get(channel);
     if (known?.epoch === epoch && known.offset >= offset) return;
     if (known === undefined && this.#seen.size >= MAX_SEEN) {
@@ -113,7 +145,7 @@ export class RedisHistory implements History {
         break;
       }
     }
-    this.#seen.set(channel, { epoch, offset });
+    this.#seen.set(channel, { epoch, offset, stamp });
   }
 
   /** Writes what waits, and once more what was written and not answered. */
@@ -173,7 +205,7 @@ export class RedisHistory implements History {
     if (this.#closed) return;
     if (error === null || error === undefined) this.#confirmed(batch, answer);
     else if (isMissingScript(error)) void this.#runAlone(batch);
-    else if (error instanceof ReplyError) this.#refused(batch, error);
+    else if (error instanceof ReplyError && error instanceof Error) this.#refused(batch, error);
     else this.#queue.failed(batch);
   }
 
@@ -189,16 +221,20 @@ export class RedisHistory implements History {
   }
 
   #confirmed(batch: AppendBatch, answer: unknown): void {
-    const [epoch, last] = Array.isArray(answer) ? answer.map(String) : [];
+    const [epoch, last, stamp] = Array.isArray(answer) ? answer.map(String) : [];
     const offset = Number(last);
-    if (epoch === undefined || !Number.isSafeInteger(offset)) throw new Error(`the append script answered ${String(answer)}`);
+    if (epoch === undefined || !Number.isSafeInteger(offset)) {
+      this.#refused(batch, new Error(`the append script answered ${String(answer)}`));
+      return;
+    }
     this.#refusing = false;
     this.#options.counts.onPublished((Date.now() - (batch.items[0]?.acceptedMs ?? Date.now())) / 1000);
-    this.saw(batch.lane.channel, epoch, offset);
+    // A repeat may be of an older epoch.
+    if (stamp !== undefined) this.saw(batch.lane.channel, epoch, offset, Number(stamp));
     this.#queue.confirmed(batch, (one) => formatPosition(epoch, one), offset);
   }
 
-  #refused(batch: AppendBatch, error: unknown): void {
+  #refused(batch: AppendBatch, error: Error): void {
     // Once, until it takes some again: it may refuse thousands.
     if (!this.#refusing) this.#options.log.error("redis refused a message", { channel: batch.lane.channel, error: describeError(error) });
     this.#refusing = true;
@@ -208,7 +244,7 @@ export class RedisHistory implements History {
 
 /** What the read script answered: epoch, offset, stamp, whether it resumed, and the entries of the stream. */
 function pageOf(answer: unknown, since: Position | undefined, limit: number): Page {
-  const [epoch, head, stamp, resumed, entries] = listOf(answer);
+  const [epoch, head, stamp, resumed, cut, entries] = listOf(answer);
   const messages: Message[] = [];
   let start = resumed === 1 && since !== undefined ? since.offset : Number(head);
   let whole = resumed === 1;
@@ -227,7 +263,7 @@ function pageOf(answer: unknown, since: Position | undefined, limit: number): Pa
     if (message === undefined) throw new Error("a log holds something else");
     messages.push(message);
   }
-  if (messages.length < limit && start + messages.length !== Number(head)) {
+  if (cut !== 1 && messages.length < limit && start + messages.length !== Number(head)) {
     messages.length = 0;
     start = Number(head);
     whole = false;

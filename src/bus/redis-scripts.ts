@@ -1,4 +1,5 @@
 import { ReplyError, type Redis } from "ioredis";
+import { describeError, type Log } from "../log.ts";
 import appendText from "./scripts/append.lua" with { type: "text" };
 import logText from "./scripts/log.lua" with { type: "text" };
 import presentReadText from "./scripts/present-read.lua" with { type: "text" };
@@ -11,10 +12,10 @@ type Argument = string | number | Buffer;
 /** A script that Redis runs whole, with nothing in between. */
 export class Script {
   readonly sha: string;
-  readonly #text: string;
+  readonly text: string;
 
   constructor(text: string) {
-    this.#text = text;
+    this.text = text;
     this.sha = new Bun.CryptoHasher("sha1").update(text).digest("hex");
   }
 
@@ -24,8 +25,15 @@ export class Script {
       return await client.callBuffer("EVALSHA", [this.sha, keys.length, ...keys, ...args]);
     } catch (error) {
       if (!isMissingScript(error)) throw error;
-      return client.callBuffer("EVAL", [this.#text, keys.length, ...keys, ...args]);
+      return client.callBuffer("EVAL", [this.text, keys.length, ...keys, ...args]);
     }
+  }
+}
+
+/** Gives Redis all scripts beforehand: then what is sent afterwards keeps its order. */
+export function loadScripts(client: Redis, log: Log): void {
+  for (const { text } of [appendScript, readScript, tickScript, presentReadScript, presentWriteScript]) {
+    client.script("LOAD", text).catch((error: unknown) => log.debug("loading a script failed", { error: describeError(error) }));
   }
 }
 

@@ -10,7 +10,7 @@ import { PublishQueue, type Batch } from "./publish-queue.ts";
 import { RedisHistory } from "./redis-history.ts";
 import { RedisPresence } from "./redis-presence.ts";
 import { RedisLink } from "./redis-link.ts";
-import { tickScript } from "./redis-scripts.ts";
+import { loadScripts, tickScript } from "./redis-scripts.ts";
 
 const OPENING_MS = 3000;
 /** Acknowledgements are awaited in portions: a connection that dies among too many of them has confused clients before. */
@@ -91,10 +91,14 @@ class RedisBus implements Bus {
         if (!this.ready) return;
         opened();
         this.#flush();
+        void this.history.verify();
         this.history.resume();
         this.presence.renew();
       };
-      this.#publisher.open(live, opened);
+      this.#publisher.open(() => {
+        loadScripts(this.#publisher.client, this.#log);
+        live();
+      }, opened);
       this.#subscriber.open(
         () => void this.#resubscribe().then(live, (error: unknown) => this.#interrupted(error)),
         () => {
@@ -305,7 +309,7 @@ class RedisBus implements Bus {
     if (typeof received === "string" || received instanceof Uint8Array) this.#listener.deliver(name, received);
     else if (Array.isArray(received)) for (const message of received) this.#listener.deliver(name, message);
     else {
-      this.history.saw(name, received.epoch, received.first + received.messages.length - 1);
+      this.history.saw(name, received.epoch, received.first + received.messages.length - 1, received.stamp);
       this.#listener.deliverEntries(name, received);
     }
   }

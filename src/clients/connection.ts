@@ -39,8 +39,8 @@ export class Connection implements Client, Sender, Subscriber {
   #retiring: ClosingFaultName | undefined;
   #muted = false;
   #broken = false;
-  /** What was replayed and perhaps not read yet: it does not make a slow reader. */
-  #replayBytes = 0;
+  /** Goes on with the replay when the client has read what it was sent. */
+  #onDrained: (() => void) | undefined;
   /** Whether anything was heard since the last look, and since when nothing was. */
   #heard = false;
   #quietSinceMs = Date.now();
@@ -78,7 +78,7 @@ export class Connection implements Client, Sender, Subscriber {
     // Before the end of this turn nothing else can be sent.
     if (this.#hello) socket.send(JSON.stringify({ position, resumed }));
     for (const message of replay) socket.send(message);
-    this.#replayBytes = socket.getBufferedAmount();
+    if (this.#seat.state === "replaying") void this.#replay(socket);
   }
 
   message(_: Socket, message: Message): void {
@@ -105,6 +105,7 @@ export class Connection implements Client, Sender, Subscriber {
 
   drain(): void {
     this.#closeWhenSent();
+    if (this.#socket?.getBufferedAmount() === 0) this.#onDrained?.();
   }
 
   close(_: Socket, code: number, reason: string): void {
@@ -112,6 +113,7 @@ export class Connection implements Client, Sender, Subscriber {
     this.#socket = undefined;
     this.#retiring ??= "internal";
     hub.leave(this.#seat);
+    this.#onDrained?.();
     connections.remove(this);
     connections.release(this.#address);
     log.debug("connection closed", { channel: this.#seat.channel, address: this.#address, code, reason });
@@ -136,8 +138,7 @@ export class Connection implements Client, Sender, Subscriber {
   checkBacklog(): void {
     const waiting = this.#socket?.getBufferedAmount() ?? 0;
     const { slowConsumerBytes, counts } = this.#house;
-    if (waiting <= slowConsumerBytes) this.#replayBytes = 0;
-    if (waiting <= slowConsumerBytes + this.#replayBytes) return;
+    if (waiting <= slowConsumerBytes) return;
     counts.slowConsumers += 1;
     this.retire("slow-reader");
   }
@@ -173,6 +174,27 @@ export class Connection implements Client, Sender, Subscriber {
     if (nowMs < this.#pingDueMs) return;
     this.#pingDueMs = nowMs + intervalMs;
     this.#socket?.ping();
+  }
+
+  /** Sends the rest of the replay, no faster than the client reads it. */
+  async #replay(socket: Socket): Promise<void> {
+    while (this.#seat.state === "replaying") {
+      if (socket.getBufferedAmount() > 0) {
+        const { promise, resolve } = Promise.withResolvers<void>();
+        this.#onDrained = resolve;
+        await promise;
+        this.#onDrained = undefined;
+        continue;
+      }
+      try {
+        await this.#house.hub.more(this.#seat, (messages) => {
+          for (const message of messages) socket.send(message);
+        });
+      } catch (error) {
+        // A bus that is away will be back; the client stays.
+        if (!(error instanceof Problem) || error.fault !== "bus-away") this.#fail(error);
+      }
+    }
   }
 
   /** A close frame must come after all that was sent before: Bun gives up a backlog a few seconds after `close`. */

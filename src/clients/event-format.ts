@@ -16,6 +16,11 @@ export function formatOpening(retryMs: number, position: string | null): string 
   return `retry: ${retryMs}\n${position === null ? "" : `id: ${position}\n`}\n`;
 }
 
+/** Where a stream is that has begun before it could know. */
+export function formatPlace(position: string): string {
+  return `id: ${position}\n\n`;
+}
+
 /** A message. The lines of a text end with LF, whatever ended them before; binary is an event of its own, in base64. */
 export function formatMessage(message: Message, position: string | null): string {
   const id = position === null ? "" : `id: ${position}\n`;

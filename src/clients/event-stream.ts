@@ -1,11 +1,12 @@
 import type { Kind } from "../channels/kind.ts";
-import type { ClosingFaultName } from "../errors.ts";
+import { Problem, type ClosingFaultName } from "../errors.ts";
 import type { Seat } from "../hub/local-channel.ts";
 import type { Subscriber } from "../hub/subscriber.ts";
+import type { Message } from "../message.ts";
 import { formatPosition } from "../position.ts";
 import type { ClientHouse } from "./connection.ts";
 import type { Client } from "./connections.ts";
-import { formatMessage, formatOpening, formatReset, HEARTBEAT } from "./event-format.ts";
+import { formatMessage, formatOpening, formatPlace, formatReset, HEARTBEAT } from "./event-format.ts";
 import type { EventTopics } from "./event-topics.ts";
 
 const HEARTBEAT_MS = 15_000;
@@ -23,8 +24,12 @@ export class EventStream implements Client, Subscriber {
   #seat: Seat | undefined;
   #events: Uint8Array[] = [];
   #bytes = 0;
-  /** What was replayed and perhaps not read yet: it does not make a slow reader. */
-  #replayBytes = 0;
+  /** Where the replay has got to. */
+  #replayed = 0;
+  #epoch = "";
+  #waited = false;
+  /** When the response last took what waited, or nothing waited. */
+  #tookAtMs = Date.now();
   #state: "open" | "retiring" | "ended" = "open";
   #heartbeatDueMs = Date.now() + HEARTBEAT_MS;
   #retired: ClosingFaultName | undefined;
@@ -49,6 +54,7 @@ export class EventStream implements Client, Subscriber {
 
   /** Begins without a seat, which the bus cannot give now. */
   wait(): void {
+    this.#waited = true;
     this.push(Buffer.from(formatOpening(RETRY_MS, null)));
   }
 
@@ -57,15 +63,12 @@ export class EventStream implements Client, Subscriber {
     this.#seat = seat;
     const { position, resumed, opening } = seat;
     const replay = this.#house.hub.take(seat, this);
-    const events = [formatOpening(RETRY_MS, position)];
-    if (resumed === false) events.push(formatReset(position));
-    for (const [index, message] of replay.entries()) {
-      const { epoch, start } = opening ?? { epoch: "", start: 0 };
-      events.push(formatMessage(message, formatPosition(epoch, start + 1 + index)));
-    }
-    const bytes = Buffer.from(events.join(""));
-    this.#replayBytes = bytes.length;
-    this.push(bytes);
+    if (!this.#waited) this.push(Buffer.from(formatOpening(RETRY_MS, position)));
+    else if (position !== null) this.push(Buffer.from(formatPlace(position)));
+    if (resumed === false) this.push(Buffer.from(formatReset(position)));
+    this.#epoch = opening?.epoch ?? "";
+    this.#replayed = opening?.start ?? 0;
+    this.#pushReplay(replay);
   }
 
   /** The response begins. @param cut ends it at once, read or not */
@@ -80,19 +83,37 @@ export class EventStream implements Client, Subscriber {
         this.end();
         return undefined;
       }
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
+      if (this.#seat?.state === "replaying") await this.#replay(this.#seat);
+      else {
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+      }
     }
     const events = this.#events;
     this.#events = [];
     this.#bytes = 0;
-    this.#replayBytes = 0;
+    this.#tookAtMs = Date.now();
     return Buffer.concat(events);
+  }
+
+  /** The next part of the replay, now that the client has read what it was sent. */
+  async #replay(seat: Seat): Promise<void> {
+    try {
+      await this.#house.hub.more(seat, (messages) => this.#pushReplay(messages));
+    } catch (error) {
+      if (!(error instanceof Problem) || error.fault !== "bus-away") this.retire("gap");
+    }
+  }
+
+  #pushReplay(messages: readonly Message[]): void {
+    const events = messages.map((message) => formatMessage(message, formatPosition(this.#epoch, (this.#replayed += 1))));
+    if (events.length > 0) this.push(Buffer.from(events.join("")));
   }
 
   push(event: Uint8Array): void {
     if (this.#state !== "open") return;
+    if (this.#events.length === 0) this.#tookAtMs = Date.now();
     this.#events.push(event);
     this.#bytes += event.length;
     this.#wake?.();
@@ -121,7 +142,7 @@ export class EventStream implements Client, Subscriber {
 
   checkBacklog(): void {
     const { slowConsumerBytes, counts } = this.#house;
-    if (this.#bytes <= slowConsumerBytes + this.#replayBytes) return;
+    if (this.#bytes <= slowConsumerBytes) return;
     counts.slowConsumers += 1;
     this.retire("slow-reader");
   }
@@ -144,7 +165,12 @@ export class EventStream implements Client, Subscriber {
     this.#cut();
   }
 
-  tend(nowMs: number): void {
+  tend(nowMs: number, intervalMs: number, mayCut: boolean): void {
+    // A peer that reads nothing for two intervals is dead.
+    if (mayCut && this.#events.length > 0 && nowMs - this.#tookAtMs > 2 * intervalMs) {
+      this.terminate();
+      return;
+    }
     if (nowMs < this.#heartbeatDueMs) return;
     this.#heartbeatDueMs = nowMs + HEARTBEAT_MS;
     this.push(Buffer.from(HEARTBEAT));

@@ -8,6 +8,7 @@ export interface Instance {
   /** What clients share: the hub, their places, the counts, the log. */
   readonly house: ClientHouse;
   readonly eventTopics: EventTopics;
+  readonly draining: () => boolean;
   /** @throws Problem `draining`, once the instance takes nothing new */
   readonly accept: () => void;
 }

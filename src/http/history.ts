@@ -21,7 +21,8 @@ export function history(instance: Instance) {
       const query = targetQuery(request.url);
       const since = query.get("since");
       const limit = integerOf("limit", query.get("limit") ?? String(DEFAULT_LIMIT), 1, MAX_LIMIT);
-      const from = since === null ? { limit } : { limit, since: sinceOf("since", since) };
+      const page = { limit, bytes: Number.POSITIVE_INFINITY, keepsAlive: false };
+      const from = since === null ? page : { ...page, since: sinceOf("since", since) };
       const { epoch, head, resumed, start, messages } = await house.hub.history.read(channel, kind.history, from);
       return Response.json({
         channel,

@@ -15,28 +15,40 @@ const DURATION_BUCKETS_S = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1
  * `GET /metrics`: Prometheus text (https://prometheus.io/docs/instrumenting/exposition_formats/). What the instance counts is read
  * when somebody asks, so the hot path pays for plain numbers only.
  */
-export function metrics(instance: Instance) {
-  const registry = new Registry();
-  const lag = monitorEventLoopDelay({ resolution: LAG_RESOLUTION_MS });
-  lag.enable();
-  addCounters(registry, instance);
-  addGauges(registry, instance, () => {
-    const seconds = lag.percentile(LAG_QUANTILE) / NANOSECONDS;
-    lag.reset();
+export class Metrics {
+  readonly plugin: Elysia;
+  readonly #lag = monitorEventLoopDelay({ resolution: LAG_RESOLUTION_MS });
+
+  constructor(instance: Instance) {
+    const registry = new Registry();
+    this.#lag.enable();
+    addCounters(registry, instance);
+    addGauges(registry, instance, () => this.#lagSeconds());
+    addProcess(registry);
+    const duration = new Histogram({
+      name: "lockstep_publish_duration_seconds",
+      help: "How long the oldest message of each write to Redis was on its way, from its acceptance to the answer",
+      buckets: DURATION_BUCKETS_S,
+      registers: [registry],
+    });
+    instance.house.counts.onPublished = (seconds) => duration.observe(seconds);
+    const plugin = new Elysia({ name: "metrics" });
+    plugin
+      .get("/metrics", async () => new Response(await registry.metrics(), { headers: { "content-type": registry.contentType } }))
+      .all("/metrics", methodNotAllowed("GET"));
+    this.plugin = plugin;
+  }
+
+  /** Ends the watch on the event loop. */
+  close(): void {
+    this.#lag.disable();
+  }
+
+  #lagSeconds(): number {
+    const seconds = this.#lag.percentile(LAG_QUANTILE) / NANOSECONDS;
+    this.#lag.reset();
     return seconds;
-  });
-  addProcess(registry);
-  const duration = new Histogram({
-    name: "lockstep_publish_duration_seconds",
-    help: "How long the oldest message of each write to Redis was on its way, from its acceptance to the answer",
-    buckets: DURATION_BUCKETS_S,
-    registers: [registry],
-  });
-  instance.house.counts.onPublished = (seconds) => duration.observe(seconds);
-  return new Elysia({ name: "metrics" })
-    .get("/metrics", async () => new Response(await registry.metrics(), { headers: { "content-type": registry.contentType } }))
-    .all("/metrics", methodNotAllowed("GET"))
-    .onStop(() => lag.disable());
+  }
 }
 
 function addCounters(registry: Registry, { house }: Instance): void {

@@ -2,7 +2,8 @@ import { Elysia } from "elysia";
 import type { Resolved } from "../channels/kind.ts";
 import { EventStream } from "../clients/event-stream.ts";
 import { Problem } from "../errors.ts";
-import type { JoinFrom } from "../hub/hub.ts";
+import { describeError } from "../log.ts";
+import type { JoinFrom } from "../hub/joining.ts";
 import type { Seat } from "../hub/local-channel.ts";
 import type { Instance } from "./context.ts";
 import { methodNotAllowed } from "./problems.ts";
@@ -28,6 +29,8 @@ export function serverSentEvents(instance: Instance) {
   const { hub, connections } = house;
   return new Elysia({ name: "server-sent-events" })
     .get(`${ROUTE}*`, async ({ request, server }) => {
+      // Elysia answers HEAD with the headers of GET, which would join, and never end.
+      if (request.method === "HEAD") throw new Problem("wrong-method", "This route takes GET only.", { allow: "GET" });
       const address = server?.requestIP(request)?.address ?? "unknown";
       connections.admit(address);
       let target: Resolved;
@@ -42,7 +45,7 @@ export function serverSentEvents(instance: Instance) {
       const stream = new EventStream(house, eventTopics, target.kind, address);
       request.signal.addEventListener("abort", () => stream.end());
       server?.timeout(request, 0);
-      if (draining(instance)) {
+      if (instance.draining()) {
         stream.wait();
         stream.retire("draining");
       } else if (!(await join(stream, target, from))) {
@@ -59,9 +62,8 @@ export function serverSentEvents(instance: Instance) {
     try {
       seat = await hub.reserve(target, from);
     } catch (error) {
-      if (error instanceof Problem) return stream.ended;
-      stream.end();
-      throw error;
+      if (!(error instanceof Problem)) house.log.error("joining failed", { channel: target.channel, error: describeError(error) });
+      return stream.ended;
     }
     // The promise of a seat holds for this turn only.
     if (stream.ended) hub.leave(seat);
@@ -70,17 +72,10 @@ export function serverSentEvents(instance: Instance) {
   }
 
   async function joinLater(stream: EventStream, target: Resolved, from: JoinFrom | undefined): Promise<void> {
-    do await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
-    while (!(await join(stream, target, from)));
-  }
-}
-
-function draining(instance: Instance): boolean {
-  try {
-    instance.accept();
-    return false;
-  } catch {
-    return true;
+    do {
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      // Not asked for a seat before there can be one: that would leave something behind each time.
+    } while (!stream.ended && (!hub.bus.ready || !(await join(stream, target, from))));
   }
 }
 

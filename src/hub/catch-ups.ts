@@ -1,15 +1,22 @@
 import type { History } from "../bus/bus.ts";
-import type { LocalChannel } from "./local-channel.ts";
+import { PAGE_BYTES, type LocalChannel } from "./local-channel.ts";
 
 const MAX_RUNNING = 64;
-const RETRY_MS = 50;
+/** Before a read that failed is tried again. */
+const RETRY_MS = 100;
+/** Before the next page: clients have to read what they were sent. */
+const PAGE_MS = 5;
+/** After so long the clients of a channel are not left to wait for its log any more. */
+const GIVE_UP_MS = 5000;
 
 export interface CatchUpsOptions {
   history(): History;
   /** Whether a channel is still followed here. */
   wanted(local: LocalChannel): boolean;
   /** A channel that had lost its place was brought to the end of its log. */
-  done(): void;
+  recovered(): void;
+  /** The log of a channel cannot be had, though the bus is there. */
+  unreadable(local: LocalChannel): void;
 }
 
 /** Channels whose log has to be read, some at a time, until each is live. Rests while subscriptions are not: what is published then would be missed. */
@@ -17,14 +24,18 @@ export class CatchUps {
   readonly #options: CatchUpsOptions;
   readonly #waiting = new Set<LocalChannel>();
   readonly #running = new Set<LocalChannel>();
+  /** Those that wait for a while first. */
+  readonly #timers = new Map<LocalChannel, ReturnType<typeof setTimeout>>();
+  /** Since when the log of a channel cannot be read. */
+  readonly #failingSinceMs = new Map<LocalChannel, number>();
   #resting = true;
-  #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: CatchUpsOptions) {
     this.#options = options;
   }
 
   add(local: LocalChannel): void {
+    if (this.#timers.has(local)) return;
     this.#waiting.add(local);
     this.#run();
   }
@@ -37,18 +48,20 @@ export class CatchUps {
   rest(): void {
     this.#resting = true;
     this.#waiting.clear();
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    for (const timer of this.#timers.values()) clearTimeout(timer);
+    this.#timers.clear();
+    this.#failingSinceMs.clear();
   }
 
   #run(): void {
-    if (this.#resting || this.#timer !== undefined) return;
+    if (this.#resting) return;
     for (const local of this.#waiting) {
       if (this.#running.size >= MAX_RUNNING) return;
       // One read of a channel at a time; the one under way ends with another look.
       if (this.#running.has(local)) continue;
       this.#waiting.delete(local);
       if (local.follower?.live === false && this.#options.wanted(local)) void this.#catchUp(local);
+      else this.#failingSinceMs.delete(local);
     }
   }
 
@@ -57,23 +70,36 @@ export class CatchUps {
     if (follower === undefined || kind.history === undefined) return;
     this.#running.add(local);
     const settled = follower.position !== null;
-    const { read, from } = follower.begin(kind.history.size);
+    const { read, from } = follower.begin(kind.history.size, PAGE_BYTES);
     try {
       const page = await this.#options.history().read(name, kind.history, from);
       this.#running.delete(local);
-      if (!follower.caughtUp(read, page)) this.#waiting.add(local);
-      else if (settled) this.#options.done();
+      this.#failingSinceMs.delete(local);
+      if (!follower.caughtUp(read, page)) this.#addIn(PAGE_MS, local);
+      else if (settled) this.#options.recovered();
     } catch {
-      // The bus is away, which it has logged.
+      // The bus has logged what it was.
       this.#running.delete(local);
-      this.#waiting.add(local);
-      if (!this.#resting) this.#timer ??= setTimeout(() => this.#retry(), RETRY_MS);
+      this.#failed(local);
     }
     this.#run();
   }
 
-  #retry(): void {
-    this.#timer = undefined;
-    this.#run();
+  #failed(local: LocalChannel): void {
+    const nowMs = Date.now();
+    const sinceMs = this.#failingSinceMs.get(local) ?? nowMs;
+    this.#failingSinceMs.set(local, sinceMs);
+    if (nowMs - sinceMs > GIVE_UP_MS) this.#options.unreadable(local);
+    this.#addIn(RETRY_MS, local);
+  }
+
+  #addIn(ms: number, local: LocalChannel): void {
+    if (this.#resting) return;
+    const timer = setTimeout(() => {
+      this.#timers.delete(local);
+      this.add(local);
+    }, ms);
+    clearTimeout(this.#timers.get(local));
+    this.#timers.set(local, timer);
   }
 }

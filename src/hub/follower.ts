@@ -31,6 +31,7 @@ export class Follower {
   /** Whether the position means something: from the first read on. */
   #settled = false;
   #live = false;
+  #reading = false;
   /** Counts reads: what an earlier one returns is not used. */
   #reads = 0;
   /** What was delivered since the read began. */
@@ -42,7 +43,7 @@ export class Follower {
   #heldAfter = 0;
   #heldBytes = 0;
   #holders = 0;
-  #waiters: (() => void)[] = [];
+  #soon: PromiseWithResolvers<void> | undefined;
 
   constructor(listener: FollowerListener) {
     this.#listener = listener;
@@ -69,15 +70,16 @@ export class Follower {
   /** Resolves when it is live again. */
   whenLive(): Promise<void> {
     if (this.#live) return Promise.resolve();
-    return new Promise((resolve) => {
-      this.#waiters.push(resolve);
-    });
+    this.#soon ??= Promise.withResolvers();
+    return this.#soon.promise;
   }
 
   /** The bus may have missed something: the log has to be read, once the subscription is live again. */
   interrupt(): void {
     this.#live = false;
+    this.#reading = false;
     this.#reads += 1;
+    this.#dropEarly();
   }
 
   /** Forgets the position; nobody is there who would miss anything. */
@@ -87,15 +89,16 @@ export class Follower {
   }
 
   /** To be called when a read begins; the returned token goes to `caughtUp`, and `from` says what to read. */
-  begin(limit: number): { read: number; from: ReadFrom } {
-    this.#early = [];
-    this.#earlyBytes = 0;
+  begin(limit: number, bytes: number): { read: number; from: ReadFrom } {
+    this.#dropEarly();
     this.#earlyDropped = false;
+    this.#reading = true;
     const since = { epoch: this.#epoch, offset: this.#offset };
-    return { read: (this.#reads += 1), from: this.#settled ? { since, stamp: this.#stamp, limit } : { limit: 1 } };
+    const page = { bytes, keepsAlive: true };
+    return { read: (this.#reads += 1), from: this.#settled ? { ...page, since, stamp: this.#stamp, limit } : { ...page, limit: 1 } };
   }
 
-  /** What the log said. False if it has to be read again. */
+  /** What the log said. False if it has to be read again, or on: a page may end before the log does. */
   caughtUp(read: number, page: Page): boolean {
     if (read !== this.#reads) return false;
     if (this.#settled && page.resumed === true) {
@@ -107,15 +110,19 @@ export class Follower {
       this.#hand(page.start + 1, page.messages);
     } else this.#moveTo(page.epoch, page.head);
     this.#settled = true;
-    this.#offset = page.head;
     this.#stamp = page.stamp;
-    if (this.#earlyDropped) return false;
+    this.#reading = false;
+    if (this.#earlyDropped || this.#offset < page.head) {
+      this.#dropEarly();
+      return false;
+    }
     this.#live = true;
     const early = this.#early;
-    this.#early = [];
+    this.#dropEarly();
     for (const entries of early) this.arrive(entries);
     if (!this.#live) return false;
-    for (const resolve of this.#waiters.splice(0)) resolve();
+    this.#soon?.resolve();
+    this.#soon = undefined;
     return true;
   }
 
@@ -188,12 +195,18 @@ export class Follower {
     this.#heldAfter = this.#offset;
   }
 
+  #dropEarly(): void {
+    this.#early = [];
+    this.#earlyBytes = 0;
+  }
+
   #keepEarly(entries: Entries): void {
+    // What comes before a read begins is in what it returns.
+    if (!this.#reading) return;
     for (const message of entries.messages) this.#earlyBytes += message.length;
     this.#early.push(entries);
     if (this.#earlyBytes <= MAX_KEPT_BYTES) return;
-    this.#early = [];
-    this.#earlyBytes = 0;
+    this.#dropEarly();
     this.#earlyDropped = true;
   }
 }

@@ -1,24 +1,18 @@
-import type { Bus, BusListener, Entries, History, Page, Presence, Sender } from "../bus/bus.ts";
+import type { Bus, BusListener, Entries, History, Presence, Sender } from "../bus/bus.ts";
 import type { Kind, Resolved } from "../channels/kind.ts";
 import type { Counts } from "../counts.ts";
 import { Problem } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { Message } from "../message.ts";
-import { formatPosition, type Position, type Retention } from "../position.ts";
 import { CatchUps } from "./catch-ups.ts";
-import type { Follower } from "./follower.ts";
 import { GapClosings } from "./gap-closings.ts";
+import { Joining, type JoinFrom } from "./joining.ts";
 import { LocalChannel, Seat } from "./local-channel.ts";
 import type { Subscriber } from "./subscriber.ts";
 
-/** How long a client may wait for its place. */
-const JOIN_TIMEOUT_MS = 2500;
 /** A channel without local clients is kept this long: most who leave are reconnecting. */
 const RELEASE_AFTER_MS = 3000;
 const RELEASE_CHECK_MS = 1000;
-const RETRY_MS = 50;
-const REACH_MS = 500;
-const REACH_CHECK_MS = 2;
 const BACKLOG_CHECK_MS = 50;
 /** Positions are valid for 24 h after this. */
 const RENEW_MS = 3600 * 1000;
@@ -33,9 +27,6 @@ export interface HubOptions {
   readonly log: Log;
 }
 
-/** What a client on a channel with history wants first: all after a position, or the last messages. */
-export type JoinFrom = { readonly since: Position } | { readonly recent: number };
-
 /**
  * The heart of an instance: which local clients are on which channel, and what the bus delivers to them. One local channel is
  * one topic of the server. A topic's name holds a number, so that clients with a gap stay behind on a topic that is never used
@@ -49,6 +40,7 @@ export class Hub implements BusListener {
   readonly #unchecked = new Set<LocalChannel>();
   readonly #gaps = new GapClosings();
   readonly #catchUps: CatchUps;
+  readonly #joining: Joining;
   readonly #timers: ReturnType<typeof setInterval>[];
   /** Counts the losses of all subscriptions. */
   #generation = 0;
@@ -61,7 +53,14 @@ export class Hub implements BusListener {
     this.#catchUps = new CatchUps({
       history: () => this.history,
       wanted: (local) => this.#channels.get(local.name) === local,
-      done: () => (options.counts.catchUps += 1),
+      recovered: () => (options.counts.catchUps += 1),
+      unreadable: (local) => this.#abandon(local),
+    });
+    this.#joining = new Joining({
+      bus: () => this.bus,
+      history: () => this.history,
+      generation: () => this.#generation,
+      catchUps: this.#catchUps,
     });
     this.#timers = [
       setInterval(() => this.#releaseIdle(), RELEASE_CHECK_MS),
@@ -114,50 +113,50 @@ export class Hub implements BusListener {
    */
   async reserve({ kind, channel }: Resolved, from?: JoinFrom): Promise<Seat> {
     const seat = new Seat(this.#enter(channel, kind));
-    const { follower, kind: own } = seat.local;
-    follower?.hold();
-    const deadlineMs = Date.now() + JOIN_TIMEOUT_MS;
+    this.#hold(seat);
     try {
-      for (;;) {
-        const generation = this.#generation;
-        await inTime(deadlineMs, this.bus.subscribe(channel));
-        if (generation !== this.#generation) continue;
-        if (follower === undefined || own.history === undefined) return seat;
-        if (await this.#prepare(seat, follower, own.history, from, deadlineMs)) return seat;
-        if (Date.now() > deadlineMs) throw new Problem("bus-away", "The bus is away.");
-      }
+      await this.#joining.prepare(seat, from);
+      return seat;
     } catch (error) {
       this.leave(seat);
       throw error;
     }
   }
 
-  /** The subscriber listens from now on. Returns what it has to be sent before anything else. */
+  /**
+   * The subscriber listens from now on, or while its seat is `replaying`, once it has asked for more. Returns what it has to be
+   * sent before anything else.
+   */
   take(seat: Seat, subscriber: Subscriber): readonly Message[] {
-    const { local, opening } = seat;
-    seat.state = "taken";
+    const { local } = seat;
     seat.subscriber = subscriber;
-    seat.opening = undefined;
-    local.reserved -= 1;
     this.#options.counts.joins += 1;
     if (local.kind.presence) this.presence.enter(local.name, null);
-    let first: readonly Message[] = [];
-    if (local.follower !== undefined && opening !== undefined) {
-      const { epoch, start, messages } = opening;
-      const since = local.follower.heldAfter(epoch, start + messages.length);
-      local.follower.release();
-      if (since === undefined) {
-        // The log began anew in this very turn.
-        seat.stop(formatPosition(epoch, start));
-        this.#gaps.add(subscriber);
-        if (this.#live) this.#gaps.start();
-        return [];
-      }
-      first = since.length === 0 ? messages : [...messages, ...since];
+    return this.#sit(seat, subscriber);
+  }
+
+  /**
+   * Sends the next part of what is replayed, by `send`, in the turn in which it holds; with the last one the subscriber listens.
+   *
+   * @throws Problem `bus-away` after 2.5 s: try again; `gap` where what comes next is not kept any more
+   */
+  async more(seat: Seat, send: (messages: readonly Message[]) => void): Promise<void> {
+    const { opening, subscriber } = seat;
+    if (seat.state !== "replaying" || opening === undefined || subscriber === undefined) return;
+    const { epoch, start } = opening;
+    this.#hold(seat);
+    try {
+      await this.#joining.prepare(seat, { since: { epoch, offset: start } });
+    } catch (error) {
+      seat.opening = opening;
+      throw error;
     }
-    local.seats.add(seat);
-    subscriber.listen(local.topic);
-    return first;
+    if (!isReplaying(seat)) return;
+    if (seat.opening?.resumed !== true) {
+      seat.opening = opening;
+      throw new Problem("gap", "What comes next is not kept any more.");
+    }
+    send(this.#sit(seat, subscriber));
   }
 
   /** Gives a seat back, taken or not. A second time does nothing. */
@@ -166,10 +165,8 @@ export class Hub implements BusListener {
     if (state === "left") return;
     seat.stop(seat.position);
     seat.state = "left";
-    if (state === "reserved") {
-      local.reserved -= 1;
-      local.follower?.release();
-    }
+    this.#release(seat);
+    if (state !== "taken") local.reserved -= 1;
     if (subscriber !== undefined) {
       local.seats.delete(seat);
       local.untold.delete(subscriber);
@@ -263,28 +260,41 @@ export class Hub implements BusListener {
     return local;
   }
 
-  /** Fills in what the seat begins with. False if it has to be tried again. After its last await it finishes in one turn. */
-  async #prepare(seat: Seat, follower: Follower, retention: Retention, from: JoinFrom | undefined, deadlineMs: number): Promise<boolean> {
-    if (!follower.live) await this.#catchUp(seat.local, follower, deadlineMs);
-    if (from === undefined) {
-      seat.opening = { epoch: follower.epoch, start: follower.offset, resumed: null, messages: [] };
-      return follower.live;
+  /** The seat is taken now, if what it begins with reaches the end of the log. */
+  #sit(seat: Seat, subscriber: Subscriber): readonly Message[] {
+    const { local, opening } = seat;
+    let first: readonly Message[] = [];
+    if (local.follower !== undefined && opening !== undefined) {
+      const { epoch, start, messages, whole } = opening;
+      const end = start + messages.length;
+      const since = local.follower.heldAfter(epoch, end);
+      this.#release(seat);
+      if (!whole || since === undefined) {
+        // Also where the log went on too far, or began anew, in this very turn: the client asks again.
+        seat.state = "replaying";
+        seat.opening = { ...opening, start: end, messages: [] };
+        return messages;
+      }
+      first = since.length === 0 ? messages : [...messages, ...since];
     }
-    const { size } = retention;
-    const query = "since" in from ? { since: from.since, limit: size } : { limit: Math.min(size, from.recent) };
-    const page = await inTime(deadlineMs, this.history.read(seat.channel, retention, query).catch(afterAMoment));
-    if (page === undefined) return false;
-    // Where the log is ahead of what was delivered here, the whole channel goes there: topics cannot skip for one client.
-    if (!follower.advance(page) && !(await reaches(follower, page))) await this.#catchUp(seat.local, follower, deadlineMs);
-    const { epoch, start, messages } = page;
-    seat.opening = { epoch, start, resumed: page.resumed, messages };
-    return follower.live && follower.heldAfter(epoch, start + messages.length) !== undefined;
+    seat.state = "taken";
+    seat.opening = undefined;
+    local.reserved -= 1;
+    local.seats.add(seat);
+    subscriber.listen(local.topic);
+    return first;
   }
 
-  async #catchUp(local: LocalChannel, follower: Follower, deadlineMs: number): Promise<void> {
-    follower.interrupt();
-    this.#catchUps.add(local);
-    await inTime(deadlineMs, follower.whenLive());
+  #hold(seat: Seat): void {
+    if (seat.holding) return;
+    seat.holding = true;
+    seat.local.follower?.hold();
+  }
+
+  #release(seat: Seat): void {
+    if (!seat.holding) return;
+    seat.holding = false;
+    seat.local.follower?.release();
   }
 
   #send(local: LocalChannel, message: Message, epoch: string, offset: number): void {
@@ -322,6 +332,14 @@ export class Hub implements BusListener {
     if (this.#live) {
       this.#tell(local);
       this.#gaps.start();
+    }
+  }
+
+  /** Its log cannot be read, and its clients are not left to wait for ever. */
+  #abandon(local: LocalChannel): void {
+    for (const { subscriber } of local.seats) {
+      this.#options.counts.gaps += 1;
+      subscriber?.retire("gap");
     }
   }
 
@@ -367,33 +385,9 @@ export class Hub implements BusListener {
   }
 }
 
-/** @throws Problem `bus-away` when it is too late */
-async function inTime<T>(deadlineMs: number, promise: Promise<T>): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    const leftMs = Math.max(0, deadlineMs - Date.now());
-    timer = setTimeout(() => reject(new Problem("bus-away", "The bus is away.")), leftMs);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-/** Whether the bus itself brings a follower to the end of a page, soon. To read it from the log could find too little kept. */
-async function reaches(follower: Follower, { epoch, head }: Page): Promise<boolean> {
-  const deadlineMs = Date.now() + REACH_MS;
-  while (follower.live && follower.epoch === epoch && Date.now() < deadlineMs) {
-    if (follower.offset >= head) return true;
-    await new Promise((resolve) => setTimeout(resolve, REACH_CHECK_MS));
-  }
-  return false;
-}
-
-/** The bus could not be asked; it may be back soon. */
-async function afterAMoment(): Promise<undefined> {
-  await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+/** Asked anew after an await: the client may be gone. */
+function isReplaying(seat: Seat): boolean {
+  return seat.state === "replaying";
 }
 
 function byteLength(message: Message): number {

@@ -4,6 +4,9 @@ import { formatPosition } from "../position.ts";
 import { Follower, type FollowerListener } from "./follower.ts";
 import type { Subscriber } from "./subscriber.ts";
 
+/** About how much of a log is read, and sent to a client, at a time. */
+export const PAGE_BYTES = 256 * 1024;
+
 /** A channel that has clients here, or had some a moment ago. */
 export class LocalChannel {
   readonly name: string;
@@ -42,14 +45,21 @@ export interface Opening {
   /** Whether nothing is missing since the position that was asked for; null where none was. */
   readonly resumed: boolean | null;
   readonly messages: readonly Message[];
+  /** Whether they reach the end of the log. */
+  readonly whole: boolean;
 }
 
-/** A client's place on a channel: reserved, then taken, then left. */
+/**
+ * A client's place on a channel: reserved, then taken, then left. Where more is replayed than is sent at a time, it is
+ * `replaying` before it is taken: the client has its first part, and asks for more as it reads.
+ */
 export class Seat {
   readonly local: LocalChannel;
-  state: "reserved" | "taken" | "left" = "reserved";
+  state: "reserved" | "replaying" | "taken" | "left" = "reserved";
+  /** Whether the follower holds messages for it. */
+  holding = false;
   subscriber: Subscriber | undefined;
-  /** Until the seat is taken, on a channel with history. */
+  /** Until the seat is taken, on a channel with history: what has not been sent yet. */
   opening: Opening | undefined;
   #stoppedAt: string | undefined;
 

@@ -14,7 +14,8 @@ export class Proxy {
     this.#state = state;
   }
 
-  static start(target: number): Promise<Proxy> {
+  /** @param delayMs what passes takes so long, each way */
+  static start(target: number, delayMs = 0): Promise<Proxy> {
     const pairs = new Set<readonly [Socket, Socket]>();
     const state = { held: false };
     const server = createServer((inside) => {
@@ -22,7 +23,7 @@ export class Proxy {
       const pair = [inside, outside] as const;
       pairs.add(pair);
       const join = (from: Socket, to: Socket): void => {
-        from.on("data", (data) => to.write(data));
+        from.on("data", (data) => (delayMs === 0 ? to.write(data) : setTimeout(() => to.write(data), delayMs)));
         from.on("error", () => to.destroy());
         from.on("close", () => {
           to.destroy();

@@ -17,7 +17,7 @@ local function openLog(head, log, fresh)
   return startEpoch(head, log, fresh)
 end
 
--- Appends ARGV[first] and what follows, and publishes them as one frame (frame.ts). Returns the offset of the last one.
+-- Appends ARGV[first] and what follows, and publishes them as one frame (frame.ts). Returns offset and stamp of the last one.
 local function append(head, log, channel, epoch, offset, size, ttl, first)
   local clock = redis.call('TIME')
   local stamp = string.format('%.0f', tonumber(clock[1]) * 1000000 + tonumber(clock[2]))
@@ -31,5 +31,5 @@ local function append(head, log, channel, epoch, offset, size, ttl, first)
   redis.call('HSET', head, 'offset', string.format('%.0f', offset), 'stamp', stamp)
   redis.call('PEXPIRE', head, HEAD_TTL)
   redis.call('PUBLISH', channel, table.concat(frame))
-  return offset
+  return offset, stamp
 end

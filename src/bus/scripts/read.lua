@@ -1,31 +1,39 @@
--- Reads what is kept of a channel, and keeps its head alive.
+-- Reads what is kept of a channel, in order.
 -- KEYS: 1 head, 2 log
--- ARGV: 1 fresh epoch, 2 size, 3 limit, then, to begin after a position, 4 its epoch, 5 its offset, 6 the stamp that was seen
---       there or ''; without them the last ones are read
--- Returns epoch, offset and stamp of the newest entry, 1 if all after the position is kept, the entries.
+-- ARGV: 1 fresh epoch, 2 how long a log lives that begins now (ms), 3 '1' if the reader keeps it alive, 4 size, 5 limit,
+--       6 bytes after which the page ends, 7 to 9 epoch, offset and stamp of an entry that was seen, or '',
+--       then, to begin after a position, 10 its epoch, 11 its offset; without them the last ones are read
+-- Returns epoch and offset of the newest entry, the stamp of the last one returned, 1 if all after the position is kept, 1 if
+-- the page ends before the log, the entries.
+local begins = redis.call('EXISTS', KEYS[1]) == 0
 local epoch, offset, stamp = openLog(KEYS[1], KEYS[2], ARGV[1])
-local since = tonumber(ARGV[5])
 
 -- A counter behind what was seen, or another entry in its place: the server has forgotten, and positions mean nothing any more.
-if ARGV[6] and ARGV[6] ~= '' and ARGV[4] == epoch then
-  local seen = ARGV[6]
-  local forgot = offset < since
-  if offset == since then
-    forgot = stamp ~= seen
+if ARGV[9] ~= '' and ARGV[7] == epoch then
+  local seen = tonumber(ARGV[8])
+  local forgot = offset < seen
+  if offset == seen then
+    forgot = stamp ~= ARGV[9]
   elseif not forgot then
-    local entry = redis.call('XRANGE', KEYS[2], ARGV[5], ARGV[5], 'COUNT', 1)[1]
-    forgot = entry ~= nil and string.match(entry[1], '%d+$') ~= seen
+    local entry = redis.call('XRANGE', KEYS[2], ARGV[8], ARGV[8], 'COUNT', 1)[1]
+    forgot = entry ~= nil and string.match(entry[1], '%d+$') ~= ARGV[9]
   end
   if forgot then epoch, offset, stamp = startEpoch(KEYS[1], KEYS[2], ARGV[1]) end
 end
-redis.call('PEXPIRE', KEYS[1], HEAD_TTL)
+if ARGV[3] == '1' then
+  redis.call('PEXPIRE', KEYS[1], HEAD_TTL)
+elseif begins then
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+end
 
 -- Trimming is approximate, and another instance may keep more: no more than size counts.
-local from = math.max(1, offset - tonumber(ARGV[2]) + 1)
+local limit = tonumber(ARGV[5])
+local since = tonumber(ARGV[11])
+local from = math.max(1, offset - tonumber(ARGV[4]) + 1)
 local resumed = 0
 if not since then
-  from = math.max(from, offset - tonumber(ARGV[3]) + 1)
-elseif ARGV[4] == epoch and since <= offset then
+  from = math.max(from, offset - limit + 1)
+elseif ARGV[10] == epoch and since <= offset then
   local oldest = redis.call('XRANGE', KEYS[2], string.format('%.0f', from), '+', 'COUNT', 1)[1]
   local first = oldest and tonumber(string.match(oldest[1], '^%d+')) or offset + 1
   if since >= first - 1 then
@@ -33,5 +41,24 @@ elseif ARGV[4] == epoch and since <= offset then
     from = since + 1
   end
 end
-local entries = redis.call('XRANGE', KEYS[2], string.format('%.0f', from), '+', 'COUNT', ARGV[3])
-return { epoch, string.format('%.0f', offset), stamp, resumed, entries }
+
+-- In portions: a whole log of large messages would not be good for this server's memory.
+local bytes = tonumber(ARGV[6])
+local entries = {}
+local cut = 0
+local more = true
+while more and cut == 0 and #entries < limit do
+  local some = redis.call('XRANGE', KEYS[2], string.format('%.0f', from), '+', 'COUNT', math.min(50, limit - #entries))
+  more = #some > 0
+  for _, entry in ipairs(some) do
+    if bytes <= 0 then
+      cut = 1
+      break
+    end
+    entries[#entries + 1] = entry
+    bytes = bytes - #entry[2][2]
+    from = tonumber(string.match(entry[1], '^%d+')) + 1
+  end
+end
+if #entries > 0 then stamp = string.match(entries[#entries][1], '%d+$') end
+return { epoch, string.format('%.0f', offset), stamp, resumed, cut, entries }

@@ -1,0 +1,121 @@
+import type { Bus, History, Page } from "../bus/bus.ts";
+import { Problem } from "../errors.ts";
+import type { Position, Retention } from "../position.ts";
+import type { CatchUps } from "./catch-ups.ts";
+import type { Follower } from "./follower.ts";
+import { PAGE_BYTES, type LocalChannel, type Seat } from "./local-channel.ts";
+
+/** How long a client may wait for its place. */
+const JOIN_TIMEOUT_MS = 2500;
+const RETRY_MS = 25;
+/** How long the bus itself may take to bring what the log has already. */
+const REACH_MS = 500;
+const REACH_CHECK_MS = 2;
+
+/** What a client on a channel with history wants first: all after a position, or the last messages. */
+export type JoinFrom = { readonly since: Position } | { readonly recent: number };
+
+export interface JoiningOptions {
+  bus(): Bus;
+  history(): History;
+  /** Counts the losses of all subscriptions. */
+  generation(): number;
+  readonly catchUps: CatchUps;
+}
+
+/** Makes seats ready to be taken: the subscription is live, and on a channel with history what comes first is there, without a seam. */
+export class Joining {
+  readonly #options: JoiningOptions;
+
+  constructor(options: JoiningOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Resolves once everything published from then on is delivered here, and the seat has its opening. What it says holds for the
+   * turn of the event loop in which it resolves.
+   *
+   * @throws Problem `bus-away` after 2.5 s
+   */
+  async prepare(seat: Seat, from: JoinFrom | undefined): Promise<void> {
+    const { local } = seat;
+    const { follower, kind } = local;
+    const options = this.#options;
+    const deadlineMs = Date.now() + JOIN_TIMEOUT_MS;
+    for (;;) {
+      // Looked at now and then: what waits on a promise of the bus stays on it for as long as the bus is away.
+      while (!options.bus().ready) await waitOn(deadlineMs);
+      const before = options.generation();
+      await inTime(deadlineMs, options.bus().subscribe(local.name));
+      if (before !== options.generation()) continue;
+      if (follower === undefined || kind.history === undefined) return;
+      if (await this.#open(seat, follower, kind.history, from, deadlineMs)) return;
+      if (Date.now() > deadlineMs) throw away();
+    }
+  }
+
+  /** Fills in the opening. False if it has to be tried again. After its last await it finishes in one turn. */
+  async #open(seat: Seat, follower: Follower, retention: Retention, from: JoinFrom | undefined, deadlineMs: number): Promise<boolean> {
+    if (!follower.live) await this.#catchUp(seat.local, follower, deadlineMs);
+    if (from === undefined) {
+      seat.opening = { epoch: follower.epoch, start: follower.offset, resumed: null, messages: [], whole: true };
+      return follower.live;
+    }
+    const { size } = retention;
+    const page = { limit: size, bytes: PAGE_BYTES, keepsAlive: true };
+    const query = "since" in from ? { ...page, since: from.since } : { ...page, limit: Math.min(size, from.recent) };
+    const read = await inTime(deadlineMs, this.#options.history().read(seat.channel, retention, query).catch(later));
+    if (read === undefined) return false;
+    const { epoch, head, start, messages, resumed } = read;
+    const whole = start + messages.length >= head;
+    seat.opening = { epoch, start, resumed, messages, whole };
+    if (!whole) return true;
+    // Where the log is ahead of what was delivered here, the whole channel goes there: topics cannot skip for one client.
+    if (!follower.advance(read) && !(await reaches(follower, read))) await this.#catchUp(seat.local, follower, deadlineMs);
+    return follower.live && follower.heldAfter(epoch, start + messages.length) !== undefined;
+  }
+
+  async #catchUp(local: LocalChannel, follower: Follower, deadlineMs: number): Promise<void> {
+    // One that is behind already has its read under way: to begin anew for each client would never end.
+    if (follower.live) follower.interrupt();
+    this.#options.catchUps.add(local);
+    await inTime(deadlineMs, follower.whenLive());
+  }
+}
+
+function away(): Problem {
+  return new Problem("bus-away", "The bus is away.");
+}
+
+/** @throws Problem `bus-away` when it is too late */
+async function inTime<T>(deadlineMs: number, promise: Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(away()), Math.max(0, deadlineMs - Date.now()));
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function waitOn(deadlineMs: number): Promise<void> {
+  if (Date.now() > deadlineMs) throw away();
+  await later();
+}
+
+/** The bus could not be asked; it may be back soon. */
+async function later(): Promise<undefined> {
+  await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+}
+
+/** Whether the bus itself brings a follower to the end of a page, soon. To read it from the log could find too little kept. */
+async function reaches(follower: Follower, { epoch, head }: Page): Promise<boolean> {
+  const deadlineMs = Date.now() + REACH_MS;
+  while (follower.live && follower.epoch === epoch && Date.now() < deadlineMs) {
+    if (follower.offset >= head) return true;
+    await new Promise((resolve) => setTimeout(resolve, REACH_CHECK_MS));
+  }
+  return false;
+}
