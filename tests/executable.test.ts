@@ -1,3 +1,4 @@
+import { EventClient } from "./support/event-client.ts";
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -45,6 +46,23 @@ describe("the executable, alone in an empty folder", () => {
     await fetch(`${one.url}/publish/rooms/a`, { method: "POST", body: "hello" });
     for (const client of clients) expect(await client.receive(1)).toEqual(["hello"]);
     expect(await Promise.all([one.end(), two.end()])).toEqual([0, 0]);
+    await redis.stop();
+  });
+
+  test("holds all that it needs for history, presence, event streams and metrics", async () => {
+    const redis = await RedisServer.start();
+    for (const env of [{}, { REDIS_URL: redis.url }]) {
+      const server = await Server.start(env);
+      const get = async (path: string): Promise<string> => (await fetch(`${server.url}${path}`)).text();
+      await fetch(`${server.url}/publish/rooms/a`, { method: "POST", body: "kept" });
+      expect(await get("/history/rooms/a")).toContain('"text":"kept"');
+      const stream = await EventClient.open(`${server.url}/sse/rooms/a?recent=1`);
+      expect((await stream.receive(1))[0]?.data).toBe("kept");
+      expect(await get("/presence/rooms/a")).toContain('"count":1');
+      expect(await get("/metrics")).toMatch(/^lockstep_connections 1$/m);
+      stream.close();
+      expect(await server.end()).toBe(0);
+    }
     await redis.stop();
   });
 

@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { connect } from "node:net";
 import { buses } from "./buses.ts";
+import { Client } from "./support/client.ts";
 import { Instance } from "./support/instance.ts";
+import { RedisServer } from "./support/redis.ts";
 
 /** Sends bytes as they are and resolves with what comes back until the server closes, or a whole answer is there. */
 function raw(port: number, bytes: string | Buffer): Promise<string> {
@@ -172,5 +174,55 @@ describe("HTTP", () => {
 
   test.each(["livez", "readyz"])("says 200 on /%s to a load balancer that sends no Host", async (path) => {
     expect(await raw(instance.port, `GET /${path} HTTP/1.0\r\n\r\n`)).toMatch(/^HTTP\/1\.[01] 200 OK/);
+  });
+});
+
+describe("GET /metrics", () => {
+  const names = [
+    ["connections", "gauge"],
+    ["channels", "gauge"],
+    ["bus_up", "gauge"],
+    ["publish_queue_messages", "gauge"],
+    ["joins_total", "counter"],
+    ["refusals_total", "counter"],
+    ["messages_published_total", "counter"],
+    ["published_bytes_total", "counter"],
+    ["messages_delivered_total", "counter"],
+    ["delivered_bytes_total", "counter"],
+    ["bus_reconnections_total", "counter"],
+    ["catch_ups_total", "counter"],
+    ["gaps_total", "counter"],
+    ["slow_consumers_closed_total", "counter"],
+    ["ticks_total", "counter"],
+    ["publish_duration_seconds", "histogram"],
+    ["event_loop_lag_seconds", "gauge"],
+  ];
+
+  test("shows what the instance counts, and what the process costs", async () => {
+    const redis = await RedisServer.start();
+    const instance = await Instance.start({ env: { REDIS_URL: redis.url } });
+    const clients = [await instance.join("rooms/a"), await instance.join("rooms/a"), await instance.join("rooms/b")];
+    await Client.ask(instance.port, "/ws/no/such");
+    await instance.publish("rooms/a", "四 bytes");
+    await clients[1]?.receive(1);
+    const response = await fetch(`${instance.url}/metrics`);
+    expect(response.headers.get("content-type")).toStartWith("text/plain; version=0.0.4");
+    const text = await response.text();
+    for (const [name, type] of names) expect(text).toContain(`# TYPE lockstep_${name} ${type}\n`);
+    for (const name of ["cpu_seconds_total", "resident_memory_bytes", "start_time_seconds", "open_fds"]) {
+      expect(text).toMatch(new RegExp(`^process_${name} [0-9.e+]+$`, "m"));
+    }
+    const values = ["connections", "channels", "bus_up", "joins_total", "messages_published_total", "published_bytes_total"];
+    const more = [
+      "messages_delivered_total",
+      "delivered_bytes_total",
+      'refusals_total{reason="no-channel"}',
+      "publish_duration_seconds_count",
+    ];
+    const shown = [...values, ...more].map((name) => text.split("\n").find((line) => line.startsWith(`lockstep_${name} `)));
+    expect(shown.map((line) => Number(line?.split(" ").at(-1)))).toEqual([3, 2, 1, 3, 1, 9, 2, 18, 1, 1]);
+    for (const client of clients) client.destroy();
+    await instance.stop();
+    await redis.stop();
   });
 });
