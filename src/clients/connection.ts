@@ -13,6 +13,9 @@ import { TokenBucket } from "./token-bucket.ts";
 
 type Socket = ServerWebSocket<Connection>;
 
+/** Bun says when a socket has drained, but only if it was full. */
+const DRAINED_CHECK_MS = 100;
+
 /** What all clients of an instance share. */
 export interface ClientHouse {
   readonly hub: Hub;
@@ -178,23 +181,34 @@ export class Connection implements Client, Sender, Subscriber {
 
   /** Sends the rest of the replay, no faster than the client reads it. */
   async #replay(socket: Socket): Promise<void> {
+    // What is sent in one turn is written at its end: only then is it known what the client has not read.
+    await new Promise(setImmediate);
     while (this.#seat.state === "replaying") {
       if (socket.getBufferedAmount() > 0) {
-        const { promise, resolve } = Promise.withResolvers<void>();
-        this.#onDrained = resolve;
-        await promise;
-        this.#onDrained = undefined;
+        await this.#drained();
         continue;
       }
       try {
         await this.#house.hub.more(this.#seat, (messages) => {
           for (const message of messages) socket.send(message);
         });
+        await new Promise(setImmediate);
       } catch (error) {
         // A bus that is away will be back; the client stays.
         if (!(error instanceof Problem) || error.fault !== "bus-away") this.#fail(error);
       }
     }
+  }
+
+  /** Resolves when the client has read what it was sent, or is gone; or to look again. */
+  async #drained(): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    await new Promise<void>((resolve) => {
+      this.#onDrained = resolve;
+      timer = setTimeout(resolve, DRAINED_CHECK_MS);
+    });
+    clearTimeout(timer);
+    this.#onDrained = undefined;
   }
 
   /** A close frame must come after all that was sent before: Bun gives up a backlog a few seconds after `close`. */

@@ -68,11 +68,16 @@ export class Joining {
     if (read === undefined) return false;
     const { epoch, head, start, messages, resumed } = read;
     const whole = start + messages.length >= head;
-    seat.opening = { epoch, start, resumed, messages, whole };
-    if (!whole) return true;
+    const opening = { epoch, start, resumed, messages, whole };
+    if (!whole) {
+      seat.opening = opening;
+      return true;
+    }
     // Where the log is ahead of what was delivered here, the whole channel goes there: topics cannot skip for one client.
     if (!follower.advance(read) && !(await reaches(follower, read))) await this.#catchUp(seat.local, follower, deadlineMs);
-    return follower.live && follower.heldAfter(epoch, start + messages.length) !== undefined;
+    if (!follower.live || follower.heldAfter(epoch, start + messages.length) === undefined) return false;
+    seat.opening = opening;
+    return true;
   }
 
   async #catchUp(local: LocalChannel, follower: Follower, deadlineMs: number): Promise<void> {
