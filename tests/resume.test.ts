@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { cpSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { Client } from "./support/client.ts";
+import { Client, frame } from "./support/client.ts";
 import { Server } from "./support/executable.ts";
 import { Instance } from "./support/instance.ts";
 import { Proxy } from "./support/proxy.ts";
@@ -263,6 +263,32 @@ test("a crowd that comes at once to a Redis far away is let in", async () => {
     await Bun.sleep(1);
   }
   expect(new Set(await Promise.all(joins))).toEqual(new Set([101]));
+});
+
+test("clients that send as fast as they can while Redis hangs are closed at the queue's bound, and cost no more than that", async () => {
+  const redis = await startRedis("none");
+  const instance = await startInstance(redis.url);
+  const kept = await startClient(() => instance.port, "rooms/flood");
+  const flooders = await Promise.all(["flood", "other"].map((room) => Client.join(instance.port, `/ws/rooms/${room}`)));
+  const before = process.memoryUsage.rss();
+  redis.pause();
+  const text = frame(1, "x".repeat(500));
+  const burst = Buffer.concat(Array.from({ length: 1000 }, () => text));
+  for (let sent = 0; sent < 200 && flooders.some(({ closed }) => !closed); sent += 1) {
+    for (const flooder of flooders) flooder.write(burst);
+    await Bun.sleep(10);
+  }
+  for (const flooder of flooders) expect(await flooder.receiveClose()).toBe(1013);
+  expect(await instance.metric("lockstep_publish_queue_messages")).toBeLessThan(70_000);
+  expect(process.memoryUsage.rss() - before).toBeLessThan(300 * 1024 * 1024);
+  redis.resume();
+  await backInTime([instance]);
+  await instance.publish("rooms/flood", "the end");
+  await waitFor("the end", () => kept.messages.at(-1) === "the end", 15_000);
+  // Nobody was told of a hole, and none is there: positions are counted.
+  expect(kept.position).toBe((await (await fetch(`${instance.url}/history/rooms/flood`)).text()).match(/"position":"([^"]+)"/)?.[1]);
+  await waitFor("an empty queue", async () => (await instance.metric("lockstep_publish_queue_messages")) === 0);
+  for (const flooder of flooders) flooder.destroy();
 });
 
 test("what expired while Redis was away keeps no instance from ending at once", async () => {
