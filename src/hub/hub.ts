@@ -59,6 +59,7 @@ export class Hub implements BusListener {
     this.#joining = new Joining({
       bus: () => this.bus,
       history: () => this.history,
+      live: () => this.#live,
       generation: () => this.#generation,
       catchUps: this.#catchUps,
     });
@@ -228,6 +229,7 @@ export class Hub implements BusListener {
       if (local.follower?.live === false && !local.empty) this.#catchUps.add(local);
     }
     this.#catchUps.start();
+    this.#joining.restored();
   }
 
   close(): void {

@@ -18,6 +18,8 @@ export type JoinFrom = { readonly since: Position } | { readonly recent: number 
 export interface JoiningOptions {
   bus(): Bus;
   history(): History;
+  /** Whether every subscription is live. */
+  live(): boolean;
   /** Counts the losses of all subscriptions. */
   generation(): number;
   readonly catchUps: CatchUps;
@@ -26,6 +28,7 @@ export interface JoiningOptions {
 /** Makes seats ready to be taken: the subscription is live, and on a channel with history what comes first is there, without a seam. */
 export class Joining {
   readonly #options: JoiningOptions;
+  readonly #waiting = new Set<() => void>();
 
   constructor(options: JoiningOptions) {
     this.#options = options;
@@ -43,14 +46,33 @@ export class Joining {
     const options = this.#options;
     const deadlineMs = Date.now() + JOIN_TIMEOUT_MS;
     for (;;) {
-      // Looked at now and then: what waits on a promise of the bus stays on it for as long as the bus is away.
-      while (!options.bus().ready) await waitOn(deadlineMs);
+      // Asked for first, so that it is live before what waits is published. Awaited only when the bus is there: what waits on its
+      // promise stays there for as long as that takes, and clients ask again and again.
+      void options.bus().subscribe(local.name);
+      while (!options.live()) await this.#restored(deadlineMs);
       const before = options.generation();
       await inTime(deadlineMs, options.bus().subscribe(local.name));
       if (before !== options.generation()) continue;
       if (follower === undefined || kind.history === undefined) return;
       if (await this.#open(seat, follower, kind.history, from, deadlineMs)) return;
       if (Date.now() > deadlineMs) throw away();
+    }
+  }
+
+  /** Every subscription is live again: who waited for that goes on in this turn. */
+  restored(): void {
+    for (const goOn of this.#waiting) goOn();
+    this.#waiting.clear();
+  }
+
+  /** @throws Problem `bus-away` when it is too late */
+  async #restored(deadlineMs: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting.add(resolve);
+    try {
+      await inTime(deadlineMs, promise);
+    } finally {
+      this.#waiting.delete(resolve);
     }
   }
 
@@ -103,11 +125,6 @@ async function inTime<T>(deadlineMs: number, promise: Promise<T>): Promise<T> {
   } finally {
     clearTimeout(timer);
   }
-}
-
-async function waitOn(deadlineMs: number): Promise<void> {
-  if (Date.now() > deadlineMs) throw away();
-  await later();
 }
 
 /** The bus could not be asked; it may be back soon. */
