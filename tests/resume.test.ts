@@ -1,6 +1,10 @@
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { cpSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import type { History } from "../src/bus/bus.ts";
+import { openBus } from "../src/bus/open.ts";
+import { Counts } from "../src/counts.ts";
+import { Log } from "../src/log.ts";
 import { Client, frame } from "./support/client.ts";
 import { Server } from "./support/executable.ts";
 import { Instance } from "./support/instance.ts";
@@ -202,6 +206,47 @@ describe("a Redis that forgets", () => {
       expect((await client.receive(15)).at(-1)).toBe("new 15");
       client.destroy();
     }
+  });
+
+  test("is found out also where newer messages arrive before anybody has looked", async () => {
+    const redis = await startRedis("none");
+    const url = redis.url;
+    const limits = { publishQueue: 100, publishQueueBytes: 1e6, publishTimeoutMs: 5000 };
+    const log = new Log("error", "json", () => 0);
+    const opened = await Promise.all(
+      [1, 2].map(() =>
+        openBus(
+          { url, prefix: "", limits, counts: new Counts(), log },
+          { deliver: () => 0, deliverEntries: () => 0, lost: () => 0, restored: () => 0 },
+        ),
+      ),
+    );
+    ends.push(() => {
+      for (const bus of opened) bus.close();
+    });
+    const [one, two] = opened.map(({ history }) => history);
+    if (one === undefined || two === undefined) throw new Error("no history");
+    const retention = { size: 100, ttlMs: 60_000 };
+    const append = (history: History, text: string): Promise<unknown> =>
+      new Promise((confirmed, refused) => history.append("a", text, retention, { confirmed, refused, broken: false }));
+    const page = { limit: 100, bytes: 1e6, keepsAlive: true };
+    await append(one, "old 1");
+    const admin = redis.client();
+    const dump = await Promise.all(["head", "log"].map((key) => admin.dumpBuffer(`lockstep:{a}:${key}`)));
+    for (const text of ["old 2", "old 3"]) await append(one, text);
+    const seen = await one.read("a", retention, page);
+    // Both instances lose their connections, and Redis what was last: to this one it is shown only after it was overtaken.
+    await opened[0]?.subscribe("a");
+    const [head, entries] = dump;
+    await admin.call("CLIENT", "KILL", "TYPE", "pubsub");
+    await admin.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+    const late = redis.client();
+    await late.restore("lockstep:{a}:head", 0, head ?? "", "REPLACE");
+    await late.restore("lockstep:{a}:log", 0, entries ?? "", "REPLACE");
+    await waitFor("the buses", () => opened.every(({ ready }) => ready));
+    for (const text of ["new 2", "new 3", "new 4"]) await append(two, text);
+    const after = await one.read("a", retention, { ...page, since: { epoch: seen.epoch, offset: 3 }, stamp: seen.stamp });
+    expect([after.resumed, after.epoch === seen.epoch]).toEqual([false, false]);
   });
 
   test("or holds something else under an idempotency key, harms nobody", async () => {

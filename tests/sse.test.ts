@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { readdirSync } from "node:fs";
 import { connect } from "node:net";
 import { formatMessage, formatOpening, formatReset } from "../src/clients/event-format.ts";
 import { buses } from "./buses.ts";
@@ -175,6 +176,23 @@ for (const { name, start } of buses) {
     });
   });
 }
+
+test("a client of events that reads nothing for two ping intervals is cut, and its socket is gone", async () => {
+  const instance = await Instance.start({ toml: `[server]\nping_interval = "500ms"\n${toml}` });
+  const descriptors = (): number => readdirSync("/proc/self/fd").length;
+  for (let index = 0; index < 100; index += 1) await instance.publish("rooms/dead", "x".repeat(60_000));
+  const sockets = Array.from({ length: 20 }, () => connect(instance.port, "127.0.0.1"));
+  for (const socket of sockets) {
+    socket.pause();
+    socket.write("GET /sse/rooms/dead?recent=100 HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  }
+  await waitFor("them to be in", async () => (await instance.metric("lockstep_connections")) === 20);
+  const before = descriptors();
+  await waitFor("them to be cut", async () => (await instance.metric("lockstep_connections")) === 0, 5000);
+  await waitFor("their sockets to be gone", () => descriptors() <= before - 18, 10_000);
+  for (const socket of sockets) socket.destroy();
+  await instance.stop();
+});
 
 describe("server-sent events and a Redis that is away", () => {
   test("wait with 200, then go on where the client was; a gap is told where nothing is kept", async () => {

@@ -23,9 +23,15 @@ const VERIFY_BATCH = 256;
 const BRIEF_TTL_MS = 60_000;
 const MAX_PAGE_BYTES = 2 ** 40;
 
-/** The newest entry seen of a channel; a stamp of 0 is not known. */
-interface Seen extends Position {
+/** An entry that was seen of a channel; a stamp of 0 is not known. */
+interface Mark extends Position {
   readonly stamp: number;
+}
+
+/** The newest entry seen of a channel, and the one that was the newest when Redis was lost, until Redis has shown that it has it still. */
+interface Seen {
+  newest: Mark;
+  doubted: Mark | undefined;
 }
 
 /** An error or nothing, and what Redis answered. */
@@ -50,6 +56,8 @@ export class RedisHistory implements History {
   readonly #options: RedisHistoryOptions;
   readonly #queue: AppendQueue;
   readonly #seen = new Map<string, Seen>();
+  /** What was in doubt when a batch was written, and is settled by its answer. */
+  readonly #checked = new WeakMap<AppendBatch, Mark | undefined>();
   #epochs = 0;
   #flushing = false;
   #closed = false;
@@ -81,16 +89,21 @@ export class RedisHistory implements History {
     if (!link.up) throw new Problem("bus-away", "The bus is away.");
     const { since, limit, keepsAlive } = from;
     const keys = this.keys(channel);
-    const known = this.#seen.get(channel);
-    const ofReader = from.stamp !== undefined && since !== undefined ? { ...since, stamp: from.stamp } : undefined;
+    const seen = this.#seen.get(channel);
+    const doubted = seen?.doubted;
     // What this instance has seen counts, also where the reader has not seen it: somebody was told that position.
-    const seen = known !== undefined && (since === undefined || known.epoch === since.epoch) && known.stamp > 0 ? known : ofReader;
-    const check = seen === undefined ? ["", 0, ""] : [seen.epoch, seen.offset, seen.stamp];
+    const checks = [
+      ...checkOf(doubted ?? seen?.newest),
+      ...checkOf(since === undefined ? undefined : { ...since, stamp: from.stamp ?? 0 }),
+    ];
+    // A client may name a position that never was; only what was seen is evidence.
+    if (from.stamp === undefined) checks.splice(3, 3, "", 0, "");
     const begin = since === undefined ? [] : [since.epoch, since.offset];
     const args = [this.freshEpoch(), BRIEF_TTL_MS, keepsAlive ? 1 : 0, retention.size, limit, Math.min(from.bytes, MAX_PAGE_BYTES)];
     try {
-      const page = pageOf(await readScript.run(link.client, [keys.head, keys.log], [...args, ...check, ...begin]), since, limit);
+      const page = pageOf(await readScript.run(link.client, [keys.head, keys.log], [...args, ...checks, ...begin]), since, limit);
       this.#unreadable = false;
+      this.#trust(channel, doubted);
       if (page.start + page.messages.length >= page.head) this.saw(channel, page.epoch, page.head, page.stamp);
       return page;
     } catch (error) {
@@ -101,17 +114,22 @@ export class RedisHistory implements History {
     }
   }
 
-  /** Redis may have forgotten while this instance was away from it: looks at all channels of which it has seen something. */
+  /** A connection was lost, and Redis may forget: what was seen until now is to be shown again. */
+  doubt(): void {
+    for (const seen of this.#seen.values()) seen.doubted ??= seen.newest;
+  }
+
+  /** Asks for all that is in doubt, also on channels that nobody asks for now. */
   async verify(): Promise<void> {
     const retention = { size: 1, ttlMs: 0 };
-    const channels = [...this.#seen.keys()];
+    const channels = Array.from(this.#seen).flatMap(([channel, { doubted }]) => (doubted === undefined ? [] : [channel]));
     for (let start = 0; start < channels.length; start += VERIFY_BATCH) {
       const reads = channels.slice(start, start + VERIFY_BATCH).map(async (channel) => {
         await this.read(channel, retention, { limit: 1, bytes: 1, keepsAlive: false });
       });
-      const results = await Promise.allSettled(reads);
-      // The next connection looks again.
-      if (results.some(({ status }) => status === "rejected")) return;
+      await Promise.allSettled(reads);
+      // The next connection goes on.
+      if (!this.#options.link.up) return;
     }
   }
 
@@ -131,21 +149,30 @@ export class RedisHistory implements History {
     return `${this.#options.instance}${(this.#epochs += 1).toString(36)}`;
   }
 
-  /** The newest entry seen of a channel: a log behind it has been forgotten. */
-  seen(channel: string): Position {
-    return this.#seen.get(channel) ?? { epoch: "", offset: 0 };
+  /** Epoch, offset and stamp of what a log must have, for a script that appends; the stamp only while it is in doubt, since it costs. */
+  evidence(channel: string): [string, number, number | string] {
+    const { newest, doubted } = this.#seen.get(channel) ?? {};
+    return checkOf(doubted ?? (newest === undefined ? undefined : { ...newest, stamp: 0 }));
   }
 
   saw(channel: string, epoch: string, offset: number, stamp: number): void {
     const known = this.#seen.get(channel);
-    if (known?.epoch === epoch && known.offset >= offset) return;
+    if (known?.newest.epoch === epoch && known.newest.offset >= offset) return;
     if (known === undefined && this.#seen.size >= MAX_SEEN) {
       for (const oldest of this.#seen.keys()) {
         this.#seen.delete(oldest);
         break;
       }
     }
-    this.#seen.set(channel, { epoch, offset, stamp });
+    // Deleted first, so that the oldest ones stand first.
+    this.#seen.delete(channel);
+    this.#seen.set(channel, { newest: { epoch, offset, stamp }, doubted: known?.doubted });
+  }
+
+  /** Redis has shown that it has what was in doubt, or has begun anew. */
+  #trust(channel: string, doubted: Mark | undefined): void {
+    const seen = this.#seen.get(channel);
+    if (seen !== undefined && seen.doubted === doubted) seen.doubted = undefined;
   }
 
   /** Writes what waits, and once more what was written and not answered. */
@@ -182,14 +209,15 @@ export class RedisHistory implements History {
     this.#queue.close(new Problem("not-confirmed", "The server shut down before the bus confirmed the message."));
   }
 
-  #command({ lane, sequence, items }: AppendBatch): { keys: string[]; args: (string | number | Buffer)[] } {
+  #command(batch: AppendBatch): { keys: string[]; args: (string | number | Buffer)[] } {
     const { instance, prefix, publishTimeoutMs } = this.#options;
+    const { lane, sequence, items } = batch;
     const { channel, retention } = lane;
     const keys = this.keys(channel);
     const key = items[0]?.key;
-    const seen = this.seen(channel);
+    this.#checked.set(batch, this.#seen.get(channel)?.doubted);
     const last = [sequence, publishTimeoutMs + LAST_TTL_MS];
-    const args = [prefix + channel, this.freshEpoch(), seen.epoch, seen.offset, ...last, retention.size, retention.ttlMs, ONCE_TTL_MS];
+    const args = [prefix + channel, this.freshEpoch(), ...this.evidence(channel), ...last, retention.size, retention.ttlMs, ONCE_TTL_MS];
     return {
       keys: [keys.head, keys.log, keys.lastOf(instance), ...(key === undefined ? [] : [keys.once(key)])],
       args: [...args, ...items.map(({ entry }) => entry)],
@@ -230,7 +258,10 @@ export class RedisHistory implements History {
     this.#refusing = false;
     this.#options.counts.onPublished((Date.now() - (batch.items[0]?.acceptedMs ?? Date.now())) / 1000);
     // A repeat may be of an older epoch.
-    if (stamp !== undefined) this.saw(batch.lane.channel, epoch, offset, Number(stamp));
+    if (stamp !== undefined) {
+      this.saw(batch.lane.channel, epoch, offset, Number(stamp));
+      this.#trust(batch.lane.channel, this.#checked.get(batch));
+    }
     this.#queue.confirmed(batch, (one) => formatPosition(epoch, one), offset);
   }
 
@@ -242,12 +273,19 @@ export class RedisHistory implements History {
   }
 }
 
+/** What a script looks for in a log: epoch, offset and stamp, which is '' where it is not known. */
+function checkOf(mark: Mark | undefined): [string, number, number | string] {
+  if (mark === undefined) return ["", 0, ""];
+  return [mark.epoch, mark.offset, mark.stamp === 0 && mark.offset > 0 ? "" : mark.stamp];
+}
+
 /** What the read script answered: epoch, offset, stamp, whether it resumed, and the entries of the stream. */
 function pageOf(answer: unknown, since: Position | undefined, limit: number): Page {
   const [epoch, head, stamp, resumed, cut, entries] = listOf(answer);
   const messages: Message[] = [];
   let start = resumed === 1 && since !== undefined ? since.offset : Number(head);
   let whole = resumed === 1;
+  let lastStamp = Number(stamp);
   for (const [index, entry] of listOf(entries).entries()) {
     const [id, fields] = listOf(entry);
     const value = listOf(fields)[1];
@@ -267,11 +305,12 @@ function pageOf(answer: unknown, since: Position | undefined, limit: number): Pa
     messages.length = 0;
     start = Number(head);
     whole = false;
+    lastStamp = 0;
   }
   return {
     epoch: String(epoch),
     head: Number(head),
-    stamp: Number(stamp),
+    stamp: lastStamp,
     resumed: since === undefined ? null : whole,
     start,
     messages,

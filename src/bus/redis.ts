@@ -95,10 +95,16 @@ class RedisBus implements Bus {
         this.history.resume();
         this.presence.renew();
       };
-      this.#publisher.open(() => {
-        loadScripts(this.#publisher.client, this.#log);
-        live();
-      }, opened);
+      this.#publisher.open(
+        () => {
+          loadScripts(this.#publisher.client, this.#log);
+          live();
+        },
+        () => {
+          this.history.doubt();
+          opened();
+        },
+      );
       this.#subscriber.open(
         () => void this.#resubscribe().then(live, (error: unknown) => this.#interrupted(error)),
         () => {
@@ -153,8 +159,8 @@ class RedisBus implements Bus {
     if (!this.ready) throw new Problem("bus-away", "The bus is away.");
     const { channel, retention, dueMs, periodMs, text } = tick;
     const keys = this.history.keys(channel);
-    const seen = this.history.seen(channel);
-    const claim = [dueMs, periodMs, TICK_TTL_MS, this.#prefix + channel, this.history.freshEpoch(), seen.epoch, seen.offset];
+    const evidence = this.history.evidence(channel);
+    const claim = [dueMs, periodMs, TICK_TTL_MS, this.#prefix + channel, this.history.freshEpoch(), ...evidence];
     try {
       const answer =
         retention === undefined
@@ -291,6 +297,7 @@ class RedisBus implements Bus {
 
   #lost(): void {
     this.#session += 1;
+    this.history.doubt();
     let lost = this.#subscribed;
     this.#subscribed = false;
     for (const subscription of this.#subscriptions.values()) {

@@ -202,6 +202,7 @@ export class Connection implements Client, Sender, Subscriber {
 
   /** Resolves when the client has read what it was sent, or is gone; or to look again. */
   async #drained(): Promise<void> {
+    const before = this.#socket?.getBufferedAmount() ?? 0;
     let timer: ReturnType<typeof setTimeout> | undefined;
     await new Promise<void>((resolve) => {
       this.#onDrained = resolve;
@@ -209,6 +210,8 @@ export class Connection implements Client, Sender, Subscriber {
     });
     clearTimeout(timer);
     this.#onDrained = undefined;
+    // Who reads is alive, though its answers to pings may stand behind much that it has to read first.
+    if ((this.#socket?.getBufferedAmount() ?? 0) < before) this.#heard = true;
   }
 
   /** A close frame must come after all that was sent before: Bun gives up a backlog a few seconds after `close`. */

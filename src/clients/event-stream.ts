@@ -28,8 +28,8 @@ export class EventStream implements Client, Subscriber {
   #replayed = 0;
   #epoch = "";
   #waited = false;
-  /** When the response last took what waited, or nothing waited. */
-  #tookAtMs = Date.now();
+  /** Since when the response has not asked for more: undefined while it waits for some. */
+  #blockedSinceMs: number | undefined = Date.now();
   #state: "open" | "retiring" | "ended" = "open";
   #heartbeatDueMs = Date.now() + HEARTBEAT_MS;
   #retired: ClosingFaultName | undefined;
@@ -78,6 +78,7 @@ export class EventStream implements Client, Subscriber {
 
   /** The next part of the response, or undefined at its end. */
   async pull(): Promise<Uint8Array | undefined> {
+    this.#blockedSinceMs = undefined;
     while (this.#events.length === 0) {
       if (this.#state !== "open") {
         this.end();
@@ -93,7 +94,7 @@ export class EventStream implements Client, Subscriber {
     const events = this.#events;
     this.#events = [];
     this.#bytes = 0;
-    this.#tookAtMs = Date.now();
+    this.#blockedSinceMs = Date.now();
     return Buffer.concat(events);
   }
 
@@ -113,7 +114,6 @@ export class EventStream implements Client, Subscriber {
 
   push(event: Uint8Array): void {
     if (this.#state !== "open") return;
-    if (this.#events.length === 0) this.#tookAtMs = Date.now();
     this.#events.push(event);
     this.#bytes += event.length;
     this.#wake?.();
@@ -167,7 +167,7 @@ export class EventStream implements Client, Subscriber {
 
   tend(nowMs: number, intervalMs: number, mayCut: boolean): void {
     // A peer that reads nothing for two intervals is dead.
-    if (mayCut && this.#events.length > 0 && nowMs - this.#tookAtMs > 2 * intervalMs) {
+    if (mayCut && nowMs - (this.#blockedSinceMs ?? nowMs) > 2 * intervalMs) {
       this.terminate();
       return;
     }

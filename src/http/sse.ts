@@ -12,6 +12,8 @@ import { targetChannel, targetQuery } from "./target.ts";
 
 const ROUTE = "/sse/";
 const RETRY_MS = 100;
+/** Bun ends a connection on which nothing has moved for so long, in seconds. */
+const CUT_S = 1;
 const HEADERS = {
   "content-type": "text/event-stream",
   "cache-control": "no-store",
@@ -52,7 +54,10 @@ export function serverSentEvents(instance: Instance) {
         stream.wait();
         void joinLater(stream, target, from);
       }
-      return new Response(bodyOf(stream), { headers: HEADERS });
+      return new Response(
+        bodyOf(stream, () => server?.timeout(request, CUT_S)),
+        { headers: HEADERS },
+      );
     })
     .all(`${ROUTE}*`, methodNotAllowed("GET"));
 
@@ -79,10 +84,15 @@ export function serverSentEvents(instance: Instance) {
   }
 }
 
-function bodyOf(stream: EventStream): ReadableStream<Uint8Array> {
+/** @param cut ends the connection, which an error does not while the client reads nothing */
+function bodyOf(stream: EventStream, cut: () => void): ReadableStream<Uint8Array> {
   return new ReadableStream<Uint8Array>(
     {
-      start: (controller) => stream.begin(() => controller.error(new Error("the client does not read"))),
+      start: (controller) =>
+        stream.begin(() => {
+          controller.error(new Error("the client does not read"));
+          cut();
+        }),
       pull: async (controller) => {
         const part = await stream.pull();
         if (part === undefined) controller.close();

@@ -147,8 +147,10 @@ export class Follower {
       this.#listener.behind();
       return;
     }
+    const before = this.#offset;
     this.#hand(first, messages);
-    if (first + messages.length - 1 === this.#offset) this.#stamp = stamp;
+    // A repeat must not take the place of what was seen.
+    if (this.#offset > before) this.#stamp = stamp;
   }
 
   /** From now on what is handed on is also held, until `release`. */

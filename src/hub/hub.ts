@@ -7,13 +7,15 @@ import type { Message } from "../message.ts";
 import { CatchUps } from "./catch-ups.ts";
 import { GapClosings } from "./gap-closings.ts";
 import { Joining, type JoinFrom } from "./joining.ts";
-import { LocalChannel, Seat } from "./local-channel.ts";
+import { LocalChannel, Seat, type Opening } from "./local-channel.ts";
 import type { Subscriber } from "./subscriber.ts";
 
 /** A channel without local clients is kept this long: most who leave are reconnecting. */
 const RELEASE_AFTER_MS = 3000;
 const RELEASE_CHECK_MS = 1000;
 const BACKLOG_CHECK_MS = 50;
+/** After so long a client is not left to wait for the rest of its replay any more. */
+const STUCK_MS = 5000;
 /** Positions are valid for 24 h after this. */
 const RENEW_MS = 3600 * 1000;
 
@@ -116,7 +118,7 @@ export class Hub implements BusListener {
     const seat = new Seat(this.#enter(channel, kind));
     this.#hold(seat);
     try {
-      await this.#joining.prepare(seat, from);
+      seat.opening = await this.#joining.prepare(seat, from);
       return seat;
     } catch (error) {
       this.leave(seat);
@@ -146,17 +148,17 @@ export class Hub implements BusListener {
     if (seat.state !== "replaying" || opening === undefined || subscriber === undefined) return;
     const { epoch, start } = opening;
     this.#hold(seat);
+    let next: Opening | undefined;
     try {
-      await this.#joining.prepare(seat, { since: { epoch, offset: start } });
+      next = await this.#joining.prepare(seat, { since: { epoch, offset: start } });
+      seat.stuckSinceMs = undefined;
     } catch (error) {
-      seat.opening = opening;
+      this.#stuck(seat);
       throw error;
     }
     if (!isReplaying(seat)) return;
-    if (seat.opening?.resumed !== true) {
-      seat.opening = opening;
-      throw new Problem("gap", "What comes next is not kept any more.");
-    }
+    if (next?.resumed !== true) throw new Problem("gap", "What comes next is not kept any more.");
+    seat.opening = next;
     send(this.#sit(seat, subscriber));
   }
 
@@ -285,6 +287,13 @@ export class Hub implements BusListener {
     local.seats.add(seat);
     subscriber.listen(local.topic);
     return first;
+  }
+
+  /** @throws Problem `gap` once the client has waited for too long while the bus is there */
+  #stuck(seat: Seat): void {
+    if (!this.bus.ready) return;
+    seat.stuckSinceMs ??= Date.now();
+    if (Date.now() - seat.stuckSinceMs > STUCK_MS) throw new Problem("gap", "What comes next cannot be read.");
   }
 
   #hold(seat: Seat): void {

@@ -3,7 +3,7 @@ import { Problem } from "../errors.ts";
 import type { Position, Retention } from "../position.ts";
 import type { CatchUps } from "./catch-ups.ts";
 import type { Follower } from "./follower.ts";
-import { PAGE_BYTES, type LocalChannel, type Seat } from "./local-channel.ts";
+import { PAGE_BYTES, type LocalChannel, type Opening, type Seat } from "./local-channel.ts";
 
 /** How long a client may wait for its place. */
 const JOIN_TIMEOUT_MS = 2500;
@@ -35,12 +35,12 @@ export class Joining {
   }
 
   /**
-   * Resolves once everything published from then on is delivered here, and the seat has its opening. What it says holds for the
-   * turn of the event loop in which it resolves.
+   * Resolves once everything published from then on is delivered here, with what comes first on a channel with history. That
+   * holds for the turn of the event loop in which it resolves.
    *
    * @throws Problem `bus-away` after 2.5 s
    */
-  async prepare(seat: Seat, from: JoinFrom | undefined): Promise<void> {
+  async prepare(seat: Seat, from: JoinFrom | undefined): Promise<Opening | undefined> {
     const { local } = seat;
     const { follower, kind } = local;
     const options = this.#options;
@@ -53,8 +53,9 @@ export class Joining {
       const before = options.generation();
       await inTime(deadlineMs, options.bus().subscribe(local.name));
       if (before !== options.generation()) continue;
-      if (follower === undefined || kind.history === undefined) return;
-      if (await this.#open(seat, follower, kind.history, from, deadlineMs)) return;
+      if (follower === undefined || kind.history === undefined) return undefined;
+      const opening = await this.#open(seat, follower, kind.history, from, deadlineMs);
+      if (opening !== undefined) return opening;
       if (Date.now() > deadlineMs) throw away();
     }
   }
@@ -76,30 +77,32 @@ export class Joining {
     }
   }
 
-  /** Fills in the opening. False if it has to be tried again. After its last await it finishes in one turn. */
-  async #open(seat: Seat, follower: Follower, retention: Retention, from: JoinFrom | undefined, deadlineMs: number): Promise<boolean> {
+  /** Undefined if it has to be tried again. After its last await it finishes in one turn. */
+  async #open(
+    seat: Seat,
+    follower: Follower,
+    retention: Retention,
+    from: JoinFrom | undefined,
+    deadlineMs: number,
+  ): Promise<Opening | undefined> {
     if (!follower.live) await this.#catchUp(seat.local, follower, deadlineMs);
     if (from === undefined) {
-      seat.opening = { epoch: follower.epoch, start: follower.offset, resumed: null, messages: [], whole: true };
-      return follower.live;
+      if (!follower.live) return undefined;
+      return { epoch: follower.epoch, start: follower.offset, resumed: null, messages: [], whole: true };
     }
     const { size } = retention;
     const page = { limit: size, bytes: PAGE_BYTES, keepsAlive: true };
     const query = "since" in from ? { ...page, since: from.since } : { ...page, limit: Math.min(size, from.recent) };
     const read = await inTime(deadlineMs, this.#options.history().read(seat.channel, retention, query).catch(later));
-    if (read === undefined) return false;
+    if (read === undefined) return undefined;
     const { epoch, head, start, messages, resumed } = read;
     const whole = start + messages.length >= head;
     const opening = { epoch, start, resumed, messages, whole };
-    if (!whole) {
-      seat.opening = opening;
-      return true;
-    }
+    // Where a replay cannot go on there is nothing to join.
+    if (!whole || (seat.state === "replaying" && resumed === false)) return opening;
     // Where the log is ahead of what was delivered here, the whole channel goes there: topics cannot skip for one client.
     if (!follower.advance(read) && !(await reaches(follower, read))) await this.#catchUp(seat.local, follower, deadlineMs);
-    if (!follower.live || follower.heldAfter(epoch, start + messages.length) === undefined) return false;
-    seat.opening = opening;
-    return true;
+    return follower.live && follower.heldAfter(epoch, start + messages.length) !== undefined ? opening : undefined;
   }
 
   async #catchUp(local: LocalChannel, follower: Follower, deadlineMs: number): Promise<void> {

@@ -61,6 +61,8 @@ export class Seat {
   subscriber: Subscriber | undefined;
   /** Until the seat is taken, on a channel with history: what has not been sent yet. */
   opening: Opening | undefined;
+  /** Since when the next part of its replay cannot be had, though the bus is there. */
+  stuckSinceMs: number | undefined;
   #stoppedAt: string | undefined;
 
   constructor(local: LocalChannel) {
@@ -78,8 +80,9 @@ export class Seat {
 
   /** Where what follows begins, then the position of the last message sent; null on a channel without history. */
   get position(): string | null {
+    if (this.#stoppedAt !== undefined) return this.#stoppedAt;
     if (this.opening !== undefined) return formatPosition(this.opening.epoch, this.opening.start);
-    return this.#stoppedAt ?? this.local.follower?.position ?? null;
+    return this.local.follower?.position ?? null;
   }
 
   /** Nothing more is sent from here on. */

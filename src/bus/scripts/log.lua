@@ -13,8 +13,20 @@ end
 -- Returns epoch, offset and stamp; a log that is not there begins with the fresh epoch.
 local function openLog(head, log, fresh)
   local state = redis.call('HMGET', head, 'epoch', 'offset', 'stamp')
-  if state[1] then return state[1], tonumber(state[2]), state[3] end
+  if state[1] then return state[1], tonumber(state[2]), state[3] or '0' end
   return startEpoch(head, log, fresh)
+end
+
+-- Whether the log has lost an entry that somebody saw: the counter is behind it, or another one stands in its place. A seen stamp
+-- of '' is not known: then only the counter is looked at.
+local function forgot(log, epoch, offset, stamp, seenEpoch, seenOffset, seenStamp)
+  if seenEpoch ~= epoch then return false end
+  local seen = tonumber(seenOffset)
+  if offset < seen then return true end
+  if seenStamp == '' then return false end
+  if offset == seen then return stamp ~= seenStamp end
+  local entry = redis.call('XRANGE', log, seenOffset, seenOffset, 'COUNT', 1)[1]
+  return entry ~= nil and string.match(entry[1], '%d+$') ~= seenStamp
 end
 
 -- Appends ARGV[first] and what follows, and publishes them as one frame (frame.ts). Returns offset and stamp of the last one.

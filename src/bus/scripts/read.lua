@@ -1,24 +1,19 @@
 -- Reads what is kept of a channel, in order.
 -- KEYS: 1 head, 2 log
 -- ARGV: 1 fresh epoch, 2 how long a log lives that begins now (ms), 3 '1' if the reader keeps it alive, 4 size, 5 limit,
---       6 bytes after which the page ends, 7 to 9 epoch, offset and stamp of an entry that was seen, or '',
---       then, to begin after a position, 10 its epoch, 11 its offset; without them the last ones are read
+--       6 bytes after which the page ends, 7 to 9 epoch, offset and stamp of the newest entry that the instance has
+--       seen, 10 to 12 of one that the reader has seen, then, to begin after a position, 13 its epoch, 14 its offset; without
+--       them the last ones are read
 -- Returns epoch and offset of the newest entry, the stamp of the last one returned, 1 if all after the position is kept, 1 if
 -- the page ends before the log, the entries.
 local begins = redis.call('EXISTS', KEYS[1]) == 0
 local epoch, offset, stamp = openLog(KEYS[1], KEYS[2], ARGV[1])
 
--- A counter behind what was seen, or another entry in its place: the server has forgotten, and positions mean nothing any more.
-if ARGV[9] ~= '' and ARGV[7] == epoch then
-  local seen = tonumber(ARGV[8])
-  local forgot = offset < seen
-  if offset == seen then
-    forgot = stamp ~= ARGV[9]
-  elseif not forgot then
-    local entry = redis.call('XRANGE', KEYS[2], ARGV[8], ARGV[8], 'COUNT', 1)[1]
-    forgot = entry ~= nil and string.match(entry[1], '%d+$') ~= ARGV[9]
+-- What the instance has seen and what the reader has: positions mean nothing any more if one of them is lost.
+for check = 7, 10, 3 do
+  if forgot(KEYS[2], epoch, offset, stamp, ARGV[check], ARGV[check + 1], ARGV[check + 2]) then
+    epoch, offset, stamp = startEpoch(KEYS[1], KEYS[2], ARGV[1])
   end
-  if forgot then epoch, offset, stamp = startEpoch(KEYS[1], KEYS[2], ARGV[1]) end
 end
 if ARGV[3] == '1' then
   redis.call('PEXPIRE', KEYS[1], HEAD_TTL)
@@ -28,12 +23,12 @@ end
 
 -- Trimming is approximate, and another instance may keep more: no more than size counts.
 local limit = tonumber(ARGV[5])
-local since = tonumber(ARGV[11])
+local since = tonumber(ARGV[14])
 local from = math.max(1, offset - tonumber(ARGV[4]) + 1)
 local resumed = 0
 if not since then
   from = math.max(from, offset - limit + 1)
-elseif ARGV[10] == epoch and since <= offset then
+elseif ARGV[13] == epoch and since <= offset then
   local oldest = redis.call('XRANGE', KEYS[2], string.format('%.0f', from), '+', 'COUNT', 1)[1]
   local first = oldest and tonumber(string.match(oldest[1], '^%d+')) or offset + 1
   if since >= first - 1 then

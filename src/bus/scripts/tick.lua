@@ -1,7 +1,7 @@
 -- Claims a tick for the whole cluster and publishes its message, in one step: an instance that dies has done both or neither.
 -- KEYS: 1 the last tick claimed; on a channel with history also 2 head, 3 log
--- ARGV: 1 due (ms), 2 period (ms), 3 ttl (ms), 4 channel, 5 fresh epoch, 6 and 7 epoch and highest offset seen, 8 size,
---       9 ttl (ms), 10 the text, or with history its entry
+-- ARGV: 1 due (ms), 2 period (ms), 3 ttl (ms), 4 channel, 5 fresh epoch, 6 to 8 epoch, offset and stamp of the
+--       newest entry seen, 9 size, 10 ttl (ms), 11 the text, or with history its entry
 -- Returns 1 if this call published.
 local last = tonumber(redis.call('GET', KEYS[1]) or '-1')
 local due = tonumber(ARGV[1])
@@ -19,10 +19,10 @@ if due > horizon and last <= horizon and last > now - 2 * period then return 0 e
 
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])
 if not KEYS[2] then
-  redis.call('PUBLISH', ARGV[4], ARGV[10])
+  redis.call('PUBLISH', ARGV[4], ARGV[11])
   return 1
 end
-local epoch, offset = openLog(KEYS[2], KEYS[3], ARGV[5])
-if epoch == ARGV[6] and offset < tonumber(ARGV[7]) then epoch, offset = startEpoch(KEYS[2], KEYS[3], ARGV[5]) end
-append(KEYS[2], KEYS[3], ARGV[4], epoch, offset, ARGV[8], ARGV[9], 10)
+local epoch, offset, stamp = openLog(KEYS[2], KEYS[3], ARGV[5])
+if forgot(KEYS[3], epoch, offset, stamp, ARGV[6], ARGV[7], ARGV[8]) then epoch, offset = startEpoch(KEYS[2], KEYS[3], ARGV[5]) end
+append(KEYS[2], KEYS[3], ARGV[4], epoch, offset, ARGV[9], ARGV[10], 11)
 return 1
