@@ -3,36 +3,25 @@ import type { Counts } from "../counts.ts";
 import { Problem } from "../errors.ts";
 import { describeError, type Log } from "../log.ts";
 import type { Message } from "../message.ts";
-import { formatPosition, type Position, type Retention } from "../position.ts";
+import { formatPosition, type Retention } from "../position.ts";
 import type { Allowance } from "./allowance.ts";
 import { AppendQueue, type AppendBatch } from "./append-queue.ts";
 import type { History, Page, ReadFrom, Sender } from "./bus.ts";
 import { ChannelKeys } from "./channel-keys.ts";
-import { decodeEntries, encodeEntry } from "./frame.ts";
+import { checkOf, Evidence, type Mark } from "./evidence.ts";
+import { encodeEntry } from "./frame.ts";
+import { pageOf } from "./log-page.ts";
 import type { RedisLink } from "./redis-link.ts";
-import { appendScript, isMissingScript, listOf, readScript } from "./redis-scripts.ts";
+import { appendScript, isMissingScript, readScript } from "./redis-scripts.ts";
 
 const HEAD_TTL_MS = 24 * 3600 * 1000;
 const ONCE_TTL_MS = 60_000;
 /** How much longer than any retry the log remembers an instance's last batch. */
 const LAST_TTL_MS = 600_000;
-/** Channels of which the newest entry seen is remembered. */
-const MAX_SEEN = 20_000;
 const VERIFY_BATCH = 256;
 /** How long a log lives that somebody looked at before it had a message. */
 const BRIEF_TTL_MS = 60_000;
 const MAX_PAGE_BYTES = 2 ** 40;
-
-/** An entry that was seen of a channel; a stamp of 0 is not known. */
-interface Mark extends Position {
-  readonly stamp: number;
-}
-
-/** The newest entry seen of a channel, and the one that was the newest when Redis was lost, until Redis has shown that it has it still. */
-interface Seen {
-  newest: Mark;
-  doubted: Mark | undefined;
-}
 
 /** An error or nothing, and what Redis answered. */
 type Answer = readonly [error: unknown, answer: unknown];
@@ -55,7 +44,7 @@ export interface RedisHistoryOptions {
 export class RedisHistory implements History {
   readonly #options: RedisHistoryOptions;
   readonly #queue: AppendQueue;
-  readonly #seen = new Map<string, Seen>();
+  readonly evidence = new Evidence();
   /** What was in doubt when a batch was written, and is settled by its answer. */
   readonly #checked = new WeakMap<AppendBatch, Mark | undefined>();
   #epochs = 0;
@@ -89,22 +78,18 @@ export class RedisHistory implements History {
     if (!link.up) throw new Problem("bus-away", "The bus is away.");
     const { since, limit, keepsAlive } = from;
     const keys = this.keys(channel);
-    const seen = this.#seen.get(channel);
-    const doubted = seen?.doubted;
-    // What this instance has seen counts, also where the reader has not seen it: somebody was told that position.
-    const checks = [
-      ...checkOf(doubted ?? seen?.newest),
-      ...checkOf(since === undefined ? undefined : { ...since, stamp: from.stamp ?? 0 }),
-    ];
-    // A client may name a position that never was; only what was seen is evidence.
-    if (from.stamp === undefined) checks.splice(3, 3, "", 0, "");
+    const doubted = this.evidence.doubted(channel);
+    // What this instance has seen counts, also where the reader has not seen it: somebody was told that position. A client may
+    // name one that never was: only where the reader knows the stamp has it seen the entry.
+    const ofReader = since === undefined || from.stamp === undefined ? undefined : { ...since, stamp: from.stamp };
+    const checks = [...this.evidence.of(channel), ...checkOf(ofReader)];
     const begin = since === undefined ? [] : [since.epoch, since.offset];
     const args = [this.freshEpoch(), BRIEF_TTL_MS, keepsAlive ? 1 : 0, retention.size, limit, Math.min(from.bytes, MAX_PAGE_BYTES)];
     try {
       const page = pageOf(await readScript.run(link.client, [keys.head, keys.log], [...args, ...checks, ...begin]), since, limit);
       this.#unreadable = false;
-      this.#trust(channel, doubted);
-      if (page.start + page.messages.length >= page.head) this.saw(channel, page.epoch, page.head, page.stamp);
+      this.evidence.trust(channel, doubted);
+      if (page.start + page.messages.length >= page.head) this.evidence.saw(channel, page.epoch, page.head, page.stamp);
       return page;
     } catch (error) {
       const lost = !link.up;
@@ -114,15 +99,10 @@ export class RedisHistory implements History {
     }
   }
 
-  /** A connection was lost, and Redis may forget: what was seen until now is to be shown again. */
-  doubt(): void {
-    for (const seen of this.#seen.values()) seen.doubted ??= seen.newest;
-  }
-
   /** Asks for all that is in doubt, also on channels that nobody asks for now. */
   async verify(): Promise<void> {
     const retention = { size: 1, ttlMs: 0 };
-    const channels = Array.from(this.#seen).flatMap(([channel, { doubted }]) => (doubted === undefined ? [] : [channel]));
+    const channels = this.evidence.inDoubt;
     for (let start = 0; start < channels.length; start += VERIFY_BATCH) {
       const reads = channels.slice(start, start + VERIFY_BATCH).map(async (channel) => {
         await this.read(channel, retention, { limit: 1, bytes: 1, keepsAlive: false });
@@ -147,32 +127,6 @@ export class RedisHistory implements History {
   /** An epoch that nobody has used, for a log that has to begin anew. */
   freshEpoch(): string {
     return `${this.#options.instance}${(this.#epochs += 1).toString(36)}`;
-  }
-
-  /** Epoch, offset and stamp of what a log must have, for a script that appends; the stamp only while it is in doubt, since it costs. */
-  evidence(channel: string): [string, number, number | string] {
-    const { newest, doubted } = this.#seen.get(channel) ?? {};
-    return checkOf(doubted ?? (newest === undefined ? undefined : { ...newest, stamp: 0 }));
-  }
-
-  saw(channel: string, epoch: string, offset: number, stamp: number): void {
-    const known = this.#seen.get(channel);
-    if (known?.newest.epoch === epoch && known.newest.offset >= offset) return;
-    if (known === undefined && this.#seen.size >= MAX_SEEN) {
-      for (const oldest of this.#seen.keys()) {
-        this.#seen.delete(oldest);
-        break;
-      }
-    }
-    // Deleted first, so that the oldest ones stand first.
-    this.#seen.delete(channel);
-    this.#seen.set(channel, { newest: { epoch, offset, stamp }, doubted: known?.doubted });
-  }
-
-  /** Redis has shown that it has what was in doubt, or has begun anew. */
-  #trust(channel: string, doubted: Mark | undefined): void {
-    const seen = this.#seen.get(channel);
-    if (seen !== undefined && seen.doubted === doubted) seen.doubted = undefined;
   }
 
   /** Writes what waits, and once more what was written and not answered. */
@@ -215,9 +169,17 @@ export class RedisHistory implements History {
     const { channel, retention } = lane;
     const keys = this.keys(channel);
     const key = items[0]?.key;
-    this.#checked.set(batch, this.#seen.get(channel)?.doubted);
+    this.#checked.set(batch, this.evidence.doubted(channel));
     const last = [sequence, publishTimeoutMs + LAST_TTL_MS];
-    const args = [prefix + channel, this.freshEpoch(), ...this.evidence(channel), ...last, retention.size, retention.ttlMs, ONCE_TTL_MS];
+    const args = [
+      prefix + channel,
+      this.freshEpoch(),
+      ...this.evidence.briefOf(channel),
+      ...last,
+      retention.size,
+      retention.ttlMs,
+      ONCE_TTL_MS,
+    ];
     return {
       keys: [keys.head, keys.log, keys.lastOf(instance), ...(key === undefined ? [] : [keys.once(key)])],
       args: [...args, ...items.map(({ entry }) => entry)],
@@ -259,8 +221,8 @@ export class RedisHistory implements History {
     this.#options.counts.onPublished((Date.now() - (batch.items[0]?.acceptedMs ?? Date.now())) / 1000);
     // A repeat may be of an older epoch.
     if (stamp !== undefined) {
-      this.saw(batch.lane.channel, epoch, offset, Number(stamp));
-      this.#trust(batch.lane.channel, this.#checked.get(batch));
+      this.evidence.saw(batch.lane.channel, epoch, offset, Number(stamp));
+      this.evidence.trust(batch.lane.channel, this.#checked.get(batch));
     }
     this.#queue.confirmed(batch, (one) => formatPosition(epoch, one), offset);
   }
@@ -271,48 +233,4 @@ export class RedisHistory implements History {
     this.#refusing = true;
     this.#queue.refused(batch, new Problem("not-confirmed", "The bus refused the message."));
   }
-}
-
-/** What a script looks for in a log: epoch, offset and stamp, which is '' where it is not known. */
-function checkOf(mark: Mark | undefined): [string, number, number | string] {
-  if (mark === undefined) return ["", 0, ""];
-  return [mark.epoch, mark.offset, mark.stamp === 0 && mark.offset > 0 ? "" : mark.stamp];
-}
-
-/** What the read script answered: epoch, offset, stamp, whether it resumed, and the entries of the stream. */
-function pageOf(answer: unknown, since: Position | undefined, limit: number): Page {
-  const [epoch, head, stamp, resumed, cut, entries] = listOf(answer);
-  const messages: Message[] = [];
-  let start = resumed === 1 && since !== undefined ? since.offset : Number(head);
-  let whole = resumed === 1;
-  let lastStamp = Number(stamp);
-  for (const [index, entry] of listOf(entries).entries()) {
-    const [id, fields] = listOf(entry);
-    const value = listOf(fields)[1];
-    const offset = Number.parseInt(String(id), 10);
-    if (index === 0 && !whole) start = offset - 1;
-    if (offset !== start + messages.length + 1) {
-      // Somebody took entries out. What comes after the hole is all that can be honoured.
-      messages.length = 0;
-      start = offset - 1;
-      whole = false;
-    }
-    const message = Buffer.isBuffer(value) ? decodeEntries(value)?.[0] : undefined;
-    if (message === undefined) throw new Error("a log holds something else");
-    messages.push(message);
-  }
-  if (cut !== 1 && messages.length < limit && start + messages.length !== Number(head)) {
-    messages.length = 0;
-    start = Number(head);
-    whole = false;
-    lastStamp = 0;
-  }
-  return {
-    epoch: String(epoch),
-    head: Number(head),
-    stamp: lastStamp,
-    resumed: since === undefined ? null : whole,
-    start,
-    messages,
-  };
 }

@@ -101,7 +101,7 @@ class RedisBus implements Bus {
           live();
         },
         () => {
-          this.history.doubt();
+          this.history.evidence.doubt();
           opened();
         },
       );
@@ -159,7 +159,7 @@ class RedisBus implements Bus {
     if (!this.ready) throw new Problem("bus-away", "The bus is away.");
     const { channel, retention, dueMs, periodMs, text } = tick;
     const keys = this.history.keys(channel);
-    const evidence = this.history.evidence(channel);
+    const evidence = this.history.evidence.briefOf(channel);
     const claim = [dueMs, periodMs, TICK_TTL_MS, this.#prefix + channel, this.history.freshEpoch(), ...evidence];
     try {
       const answer =
@@ -297,7 +297,7 @@ class RedisBus implements Bus {
 
   #lost(): void {
     this.#session += 1;
-    this.history.doubt();
+    this.history.evidence.doubt();
     let lost = this.#subscribed;
     this.#subscribed = false;
     for (const subscription of this.#subscriptions.values()) {
@@ -316,7 +316,7 @@ class RedisBus implements Bus {
     if (typeof received === "string" || received instanceof Uint8Array) this.#listener.deliver(name, received);
     else if (Array.isArray(received)) for (const message of received) this.#listener.deliver(name, message);
     else {
-      this.history.saw(name, received.epoch, received.first + received.messages.length - 1, received.stamp);
+      this.history.evidence.saw(name, received.epoch, received.first + received.messages.length - 1, received.stamp);
       this.#listener.deliverEntries(name, received);
     }
   }

@@ -4,6 +4,7 @@ import type { Counts } from "../counts.ts";
 import { Problem } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { Message } from "../message.ts";
+import { Backlogs } from "./backlogs.ts";
 import { CatchUps } from "./catch-ups.ts";
 import { GapClosings } from "./gap-closings.ts";
 import { Joining, type JoinFrom } from "./joining.ts";
@@ -13,7 +14,6 @@ import type { Subscriber } from "./subscriber.ts";
 /** A channel without local clients is kept this long: most who leave are reconnecting. */
 const RELEASE_AFTER_MS = 3000;
 const RELEASE_CHECK_MS = 1000;
-const BACKLOG_CHECK_MS = 50;
 /** After so long a client is not left to wait for the rest of its replay any more. */
 const STUCK_MS = 5000;
 /** Positions are valid for 24 h after this. */
@@ -39,7 +39,7 @@ export class Hub implements BusListener {
   readonly #channels = new Map<string, LocalChannel>();
   /** Channels without clients and since when, the oldest first. */
   readonly #idle = new Map<LocalChannel, number>();
-  readonly #unchecked = new Set<LocalChannel>();
+  readonly #backlogs: Backlogs;
   readonly #gaps = new GapClosings();
   readonly #catchUps: CatchUps;
   readonly #joining: Joining;
@@ -52,6 +52,7 @@ export class Hub implements BusListener {
 
   private constructor(options: HubOptions) {
     this.#options = options;
+    this.#backlogs = new Backlogs(options.backlogCheckBytes);
     this.#catchUps = new CatchUps({
       history: () => this.history,
       wanted: (local) => this.#channels.get(local.name) === local,
@@ -65,11 +66,7 @@ export class Hub implements BusListener {
       generation: () => this.#generation,
       catchUps: this.#catchUps,
     });
-    this.#timers = [
-      setInterval(() => this.#releaseIdle(), RELEASE_CHECK_MS),
-      setInterval(() => this.#checkBacklogs(), BACKLOG_CHECK_MS),
-      setInterval(() => this.#renew(), RENEW_MS),
-    ];
+    this.#timers = [setInterval(() => this.#releaseIdle(), RELEASE_CHECK_MS), setInterval(() => this.#renew(), RENEW_MS)];
   }
 
   /** Opens the bus, and resolves when `openBus` does. */
@@ -241,6 +238,7 @@ export class Hub implements BusListener {
 
   #stopTimers(): void {
     for (const timer of this.#timers) clearInterval(timer);
+    this.#backlogs.close();
     this.#gaps.pause();
     this.#catchUps.rest();
   }
@@ -309,16 +307,14 @@ export class Hub implements BusListener {
   }
 
   #send(local: LocalChannel, message: Message, epoch: string, offset: number): void {
-    const { counts, broadcast, backlogCheckBytes } = this.#options;
+    const { counts, broadcast } = this.#options;
     const clients = local.seats.size;
     if (clients === 0) return;
     this.#tell(local);
     broadcast(local.topic, message, epoch, offset);
     counts.delivered += clients;
     counts.deliveredBytes += clients * byteLength(message);
-    local.unchecked += message.length;
-    if (local.unchecked >= backlogCheckBytes) this.#checkBacklog(local);
-    else this.#unchecked.add(local);
+    this.#backlogs.delivered(local, message.length);
   }
 
   /** A channel has a gap: its clients, that were at a position, are closed or told. */
@@ -383,16 +379,6 @@ export class Hub implements BusListener {
   #renew(): void {
     const kept = [...this.#channels.values()].filter(({ follower }) => follower !== undefined);
     if (kept.length > 0) this.history.renew(kept.map(({ name }) => name));
-  }
-
-  #checkBacklogs(): void {
-    for (const local of this.#unchecked) this.#checkBacklog(local);
-  }
-
-  #checkBacklog(local: LocalChannel): void {
-    local.unchecked = 0;
-    this.#unchecked.delete(local);
-    for (const { subscriber } of local.seats) subscriber?.checkBacklog();
   }
 }
 

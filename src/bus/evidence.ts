@@ -1,0 +1,79 @@
+import type { Position } from "../position.ts";
+
+/** Channels of which the newest entry seen is remembered. */
+const MAX_CHANNELS = 20_000;
+
+/** An entry that was seen of a channel; a stamp of 0 is not known. */
+export interface Mark extends Position {
+  readonly stamp: number;
+}
+
+/** What a script looks for in a log: epoch, offset and stamp, which is '' where it is not known. */
+export type Check = [epoch: string, offset: number, stamp: number | string];
+
+/** The newest entry seen of a channel, and the one that was the newest when Redis was lost, until Redis has shown that it has it still. */
+interface Seen {
+  readonly newest: Mark;
+  doubted: Mark | undefined;
+}
+
+/**
+ * What this instance has seen of the logs of channels. A log that has lost an entry which somebody was told of gives offsets a
+ * second time: it must begin a new epoch, and this is how it is found out.
+ */
+export class Evidence {
+  readonly #seen = new Map<string, Seen>();
+
+  /** The newest entry, or the one in doubt, with its stamp. */
+  of(channel: string): Check {
+    const seen = this.#seen.get(channel);
+    return checkOf(seen?.doubted ?? seen?.newest);
+  }
+
+  /** For a script that appends: with the stamp only while it is in doubt, since to look for it costs. */
+  briefOf(channel: string): Check {
+    const seen = this.#seen.get(channel);
+    if (seen === undefined || seen.doubted !== undefined) return this.of(channel);
+    return checkOf({ ...seen.newest, stamp: 0 });
+  }
+
+  /** What is in doubt of a channel; to be given to `trust` when a script has looked for it. */
+  doubted(channel: string): Mark | undefined {
+    return this.#seen.get(channel)?.doubted;
+  }
+
+  /** Channels of which something is in doubt. */
+  get inDoubt(): string[] {
+    return Array.from(this.#seen).flatMap(([channel, { doubted }]) => (doubted === undefined ? [] : [channel]));
+  }
+
+  saw(channel: string, epoch: string, offset: number, stamp: number): void {
+    const known = this.#seen.get(channel);
+    if (known?.newest.epoch === epoch && known.newest.offset >= offset) return;
+    if (known === undefined && this.#seen.size >= MAX_CHANNELS) {
+      for (const oldest of this.#seen.keys()) {
+        this.#seen.delete(oldest);
+        break;
+      }
+    }
+    // Deleted first, so that the oldest ones stand first.
+    this.#seen.delete(channel);
+    this.#seen.set(channel, { newest: { epoch, offset, stamp }, doubted: known?.doubted });
+  }
+
+  /** A connection was lost, and Redis may forget: what was seen until now is to be shown again. */
+  doubt(): void {
+    for (const seen of this.#seen.values()) seen.doubted ??= seen.newest;
+  }
+
+  /** Redis has shown that it has what was in doubt, or has begun anew. */
+  trust(channel: string, doubted: Mark | undefined): void {
+    const seen = this.#seen.get(channel);
+    if (seen !== undefined && seen.doubted === doubted) seen.doubted = undefined;
+  }
+}
+
+export function checkOf(mark: Mark | undefined): Check {
+  if (mark === undefined) return ["", 0, ""];
+  return [mark.epoch, mark.offset, mark.stamp === 0 && mark.offset > 0 ? "" : mark.stamp];
+}
