@@ -177,6 +177,20 @@ describe("HTTP", () => {
   });
 });
 
+test("pages of any origin may read the answers, and the faults", async () => {
+  const instance = await Instance.start();
+  const abort = new AbortController();
+  const answers = await Promise.all([
+    instance.publish("rooms/a", "x"),
+    ...["/sse/rooms/a", "/history/rooms/a", "/presence/rooms/a", "/history/no/such"].map((path) =>
+      fetch(`${instance.url}${path}`, { headers: { Origin: "http://elsewhere.example" }, signal: abort.signal }),
+    ),
+  ]);
+  expect(answers.map(({ headers }) => headers.get("access-control-allow-origin"))).toEqual(["*", "*", "*", "*", "*"]);
+  abort.abort();
+  await instance.stop();
+});
+
 describe("GET /metrics", () => {
   const names = [
     ["connections", "gauge"],

@@ -3,6 +3,7 @@ import { Problem } from "../errors.ts";
 import type { Message } from "../message.ts";
 import { formatPosition } from "../position.ts";
 import type { Instance } from "./context.ts";
+import { ANY_ORIGIN } from "./cors.ts";
 import { methodNotAllowed } from "./problems.ts";
 import { integerOf, sinceOf } from "./query.ts";
 import { targetChannel, targetQuery } from "./target.ts";
@@ -24,12 +25,13 @@ export function history(instance: Instance) {
       const page = { limit, bytes: Number.POSITIVE_INFINITY, keepsAlive: false };
       const from = since === null ? page : { ...page, since: sinceOf("since", since) };
       const { epoch, head, resumed, start, messages } = await house.hub.history.read(channel, kind.history, from);
-      return Response.json({
+      const answer = {
         channel,
         position: formatPosition(epoch, head),
         resumed,
         messages: messages.map((message, index) => inJson(formatPosition(epoch, start + 1 + index), message)),
-      });
+      };
+      return Response.json(answer, { headers: ANY_ORIGIN });
     })
     .all(`${ROUTE}*`, methodNotAllowed("GET"));
 }

@@ -2,6 +2,7 @@ import { Elysia } from "elysia";
 import type { Counts } from "../counts.ts";
 import { faults, Problem } from "../errors.ts";
 import { describeError, type Log } from "../log.ts";
+import { ANY_ORIGIN } from "./cors.ts";
 import { badHost } from "./target.ts";
 
 /** The one edge where errors become answers: `application/problem+json` (RFC 9457). What is no `Problem` is logged and shows nothing of itself. */
@@ -22,7 +23,7 @@ export function problems(log: Log, counts: Counts) {
 
 function problemResponse(problem: Problem): Response {
   const { status, title, retryAfter } = faults[problem.fault];
-  const headers = new Headers({ ...problem.headers, "content-type": "application/problem+json" });
+  const headers = new Headers({ ...ANY_ORIGIN, ...problem.headers, "content-type": "application/problem+json" });
   if (retryAfter !== undefined) headers.set("retry-after", String(retryAfter));
   const body = { type: `urn:lockstep:problem:${problem.fault}`, title, status, detail: problem.message };
   return new Response(JSON.stringify(body), { status, headers });

@@ -4,6 +4,7 @@ import type { Kind } from "../channels/kind.ts";
 import { Problem } from "../errors.ts";
 import type { Message } from "../message.ts";
 import type { Instance } from "./context.ts";
+import { ANY_ORIGIN } from "./cors.ts";
 import { methodNotAllowed } from "./problems.ts";
 import { targetChannel } from "./target.ts";
 
@@ -26,7 +27,7 @@ export function publish(instance: Instance) {
         const id = await new Promise<string | null>((confirmed, refused) => {
           house.hub.publish(target, message, { confirmed, refused, broken: false }, key);
         });
-        return Response.json({ channel, id });
+        return Response.json({ channel, id }, { headers: ANY_ORIGIN });
       },
       { parse: "none" },
     )

@@ -6,6 +6,7 @@ import { describeError } from "../log.ts";
 import type { JoinFrom } from "../hub/joining.ts";
 import type { Seat } from "../hub/local-channel.ts";
 import type { Instance } from "./context.ts";
+import { ANY_ORIGIN } from "./cors.ts";
 import { methodNotAllowed } from "./problems.ts";
 import { parseEventsQuery } from "./query.ts";
 import { targetChannel, targetQuery } from "./target.ts";
@@ -15,6 +16,7 @@ const RETRY_MS = 100;
 /** Bun ends a connection on which nothing has moved for so long, in seconds. */
 const CUT_S = 1;
 const HEADERS = {
+  ...ANY_ORIGIN,
   "content-type": "text/event-stream",
   "cache-control": "no-store",
   "x-accel-buffering": "no",
