@@ -49,6 +49,18 @@ async function startClient(ports: () => number, path: string): Promise<ResumingC
   return client;
 }
 
+/** Copies what Redis has on disk now; what it returns kills Redis and brings it back with that. */
+function keepData(redis: RedisServer): () => Promise<void> {
+  const [data, kept] = [join(redis.folder, "appendonlydir"), join(redis.folder, "kept")];
+  cpSync(data, kept, { recursive: true });
+  return async () => {
+    await redis.kill();
+    rmSync(data, { recursive: true });
+    cpSync(kept, data, { recursive: true });
+    await redis.start();
+  };
+}
+
 const backInTime = (instances: readonly Instance[]): Promise<void> =>
   waitFor("the instances to be ready", async () => (await Promise.all(instances.map((one) => one.ready()))).every(Boolean), 4000);
 
@@ -164,14 +176,10 @@ describe("a Redis that forgets", () => {
     const [one, two] = [await startInstance(redis.url), await startInstance(redis.url)];
     const clients = await Promise.all([one, two].map((instance) => startClient(() => instance.port, "rooms/a")));
     for (let index = 1; index <= 10; index += 1) await one.publish("rooms/a", `old ${index}`);
-    const [data, kept] = [join(redis.folder, "appendonlydir"), join(redis.folder, "kept")];
-    cpSync(data, kept, { recursive: true });
+    const rollBack = keepData(redis);
     for (let index = 11; index <= 15; index += 1) await one.publish("rooms/a", `old ${index}`);
     await waitFor("all", () => clients.every(({ messages }) => messages.length === 15));
-    await redis.kill();
-    rmSync(data, { recursive: true });
-    cpSync(kept, data, { recursive: true });
-    await redis.start();
+    await rollBack();
     await backInTime([one, two]);
     for (let index = 1; index <= 7; index += 1) await two.publish("rooms/a", `new ${index}`);
     await waitFor("all", () => clients.every(({ messages }) => messages.at(-1) === "new 7"));
@@ -189,14 +197,10 @@ describe("a Redis that forgets", () => {
     const redis = await startRedis("always");
     const [one, two] = [await startInstance(redis.url), await startInstance(redis.url)];
     for (let index = 1; index <= 10; index += 1) await one.publish("rooms/a", `kept ${index}`);
-    const [data, kept] = [join(redis.folder, "appendonlydir"), join(redis.folder, "kept")];
-    cpSync(data, kept, { recursive: true });
+    const rollBack = keepData(redis);
     let last = "";
     for (let index = 1; index <= 10; index += 1) last = await one.publishId("rooms/a", `lost ${index}`);
-    await redis.kill();
-    rmSync(data, { recursive: true });
-    cpSync(kept, data, { recursive: true });
-    await redis.start();
+    await rollBack();
     await backInTime([one, two]);
     // More than were lost, so that the counter is past the position again.
     for (let index = 1; index <= 15; index += 1) await two.publish("rooms/a", `new ${index}`);
@@ -208,7 +212,10 @@ describe("a Redis that forgets", () => {
     }
   });
 
-  test("is found out also where newer messages arrive before anybody has looked", async () => {
+  test.each([
+    ["has reached", ["new 2", "new 3"]],
+    ["is past", ["new 2", "new 3", "new 4"]],
+  ])("is found out by what stands there also when the counter %s the position again", async (_, texts) => {
     const redis = await startRedis("none");
     const url = redis.url;
     const limits = { publishQueue: 100, publishQueueBytes: 1e6, publishTimeoutMs: 5000 };
@@ -235,16 +242,11 @@ describe("a Redis that forgets", () => {
     const dump = await Promise.all(["head", "log"].map((key) => admin.dumpBuffer(`lockstep:{a}:${key}`)));
     for (const text of ["old 2", "old 3"]) await append(one, text);
     const seen = await one.read("a", retention, page);
-    // Both instances lose their connections, and Redis what was last: to this one it is shown only after it was overtaken.
-    await opened[0]?.subscribe("a");
+    // No connection is lost, as behind a proxy that fails over, and the other instance has seen nothing of what Redis loses.
     const [head, entries] = dump;
-    await admin.call("CLIENT", "KILL", "TYPE", "pubsub");
-    await admin.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
-    const late = redis.client();
-    await late.restore("lockstep:{a}:head", 0, head ?? "", "REPLACE");
-    await late.restore("lockstep:{a}:log", 0, entries ?? "", "REPLACE");
-    await waitFor("the buses", () => opened.every(({ ready }) => ready));
-    for (const text of ["new 2", "new 3", "new 4"]) await append(two, text);
+    await admin.restore("lockstep:{a}:head", 0, head ?? "", "REPLACE");
+    await admin.restore("lockstep:{a}:log", 0, entries ?? "", "REPLACE");
+    for (const text of texts) await append(two, text);
     const after = await one.read("a", retention, { ...page, since: { epoch: seen.epoch, offset: 3 }, stamp: seen.stamp });
     expect([after.resumed, after.epoch === seen.epoch]).toEqual([false, false]);
   });
@@ -303,9 +305,9 @@ test("a crowd that comes at once to a Redis far away is let in", async () => {
   ends.push(() => proxy.stop());
   const instance = await startInstance(`redis://127.0.0.1:${proxy.port}`);
   const joins: Promise<number>[] = [];
-  for (let index = 0; index < 500; index += 1) {
+  // For longer than one may wait: each must get in while others come.
+  for (const endMs = Date.now() + 3500; Date.now() < endMs; await Bun.sleep(2)) {
     joins.push(Client.ask(instance.port, "/ws/rooms/crowd?recent=1").then(({ answer }) => answer.status));
-    await Bun.sleep(1);
   }
   expect(new Set(await Promise.all(joins))).toEqual(new Set([101]));
 });

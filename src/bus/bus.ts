@@ -30,7 +30,7 @@ export interface Bus extends Publishing {
   /** Ends the connections. What still waits is refused, nothing is delivered afterwards. */
   close(): void;
 
-  /** The optional abilities. A configuration that needs one that a bus lacks does not start. */
+  /** Abilities that a bus may lack. */
   readonly history?: History;
   readonly presence?: Presence;
 }

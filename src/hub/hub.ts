@@ -86,14 +86,14 @@ export class Hub implements BusListener {
     return this.#bus;
   }
 
-  /** @throws Error where the bus keeps none; a configuration that needs it does not start then */
+  /** @throws Error where the bus keeps none */
   get history(): History {
     const { history } = this.bus;
     if (history === undefined) throw new Error("this bus keeps no history");
     return history;
   }
 
-  /** @throws Error as `history` does */
+  /** @throws Error where the bus does not tell */
   get presence(): Presence {
     const { presence } = this.bus;
     if (presence === undefined) throw new Error("this bus does not tell who is present");
