@@ -20,8 +20,6 @@ export interface BroadcastsOptions {
 
 /** The scheduled messages of the cluster: each instance claims every tick on the bus, and one of them publishes it. */
 export class Broadcasts {
-  /** The jobs as Elysia plugins. They rest until `start`. */
-  readonly plugin: Elysia;
   readonly #jobs: readonly Cron[];
 
   constructor(options: BroadcastsOptions) {
@@ -57,7 +55,6 @@ export class Broadcasts {
       const job: Cron = requireJob(added.store.cron[name]);
       return job;
     });
-    this.plugin = plugin;
   }
 
   start(): void {

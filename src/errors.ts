@@ -13,10 +13,15 @@ interface Fault {
 const table = {
   "no-route": { title: "No such route", status: 404 },
   "wrong-method": { title: "Method not allowed", status: 405 },
+  "foreign-origin": { title: "Origin not allowed", status: 403 },
   "too-many-connections": { title: "Too many connections", status: 503, retryAfter: 5 },
   "too-many-connections-of-address": { title: "Too many connections from this address", status: 429, retryAfter: 5 },
   "malformed-path": { title: "Malformed path", status: 400 },
   "no-channel": { title: "No such channel", status: 404 },
+  unauthorized: { title: "No valid token", status: 401 },
+  forbidden: { title: "Not allowed", status: 403, close: 3003 },
+  disconnected: { title: "Disconnected by the operator", status: 403, close: 3003 },
+  "token-expired": { title: "The token has expired", status: 401, close: 3000 },
   "malformed-request": { title: "Malformed request", status: 400 },
   "no-history": { title: "This channel keeps no history", status: 404 },
   "no-presence": { title: "This channel has no presence", status: 404 },
@@ -59,11 +64,14 @@ export class Problem extends Error {
   override readonly name = "Problem";
   readonly fault: FaultName;
   readonly headers: Readonly<Record<string, string>>;
+  /** Of whose token it is, for the log. */
+  readonly subject: string | null;
 
   /** `detail` is shown to the client: never put internals or secrets in it. */
-  constructor(fault: FaultName, detail: string, headers: Readonly<Record<string, string>> = {}) {
+  constructor(fault: FaultName, detail: string, headers: Readonly<Record<string, string>> = {}, subject: string | null = null) {
     super(detail);
     this.fault = fault;
     this.headers = headers;
+    this.subject = subject;
   }
 }

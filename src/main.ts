@@ -44,13 +44,27 @@ async function serve(words: readonly string[], file: string | undefined): Promis
   const server = await createServer(config, log).catch((error: unknown) => {
     throw new Error(listenFault(config, error));
   });
-  log.warn("no keys are set: anybody may join and publish on every channel");
+  warnOfKeys(config, log);
   log.announce("listening", { url: server.url, pid: process.pid, version: manifest.version });
   const signal = await stopped;
   log.info("draining", { signal });
   await server.drain();
   log.info("stopped");
   return 0;
+}
+
+/** RFC 7518 §3.2: a shorter secret is easier to guess than the signature. */
+const MIN_SECRET_BYTES = 32;
+
+function warnOfKeys({ auth, kinds }: Config, log: Log): void {
+  const { jwtSecret, publicKey, jwksUrl, apiKey } = auth;
+  if (jwtSecret === "" && publicKey === undefined && jwksUrl === "" && apiKey === "") {
+    const shut = kinds.filter(({ access, publish }) => access === "token" || (publish ?? "open") !== "open").map(({ path }) => path);
+    log.warn("no keys are set: anybody may join and publish on every channel", shut.length === 0 ? {} : { but: shut });
+  }
+  if (jwtSecret !== "" && Buffer.byteLength(jwtSecret) < MIN_SECRET_BYTES) {
+    log.warn(`the JWT secret has fewer than ${MIN_SECRET_BYTES} bytes, so that it may be guessed from a token`);
+  }
 }
 
 function check(words: readonly string[]): Promise<number> {

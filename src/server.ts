@@ -1,28 +1,34 @@
 import { Elysia } from "elysia";
 import { Broadcasts } from "./broadcasts.ts";
 import { openBus } from "./bus/open.ts";
+import type { Server } from "bun";
 import type { Config } from "./config/config.ts";
-import type { ClientHouse } from "./clients/connection.ts";
+import { Networks } from "./config/networks.ts";
+import { Access } from "./access/access.ts";
+import type { ClientHouse, Connection } from "./clients/connection.ts";
 import { Connections } from "./clients/connections.ts";
 import { EventTopics } from "./clients/event-topics.ts";
 import { Counts } from "./counts.ts";
 import { Problem } from "./errors.ts";
-import type { Instance } from "./http/context.ts";
+import type { Instance, Rules } from "./http/context.ts";
 import { health } from "./http/health.ts";
 import { history } from "./http/history.ts";
 import { Metrics } from "./http/metrics.ts";
+import { Origins } from "./http/origins.ts";
 import { presence } from "./http/presence.ts";
 import { problems } from "./http/problems.ts";
 import { publish } from "./http/publish.ts";
 import { serverSentEvents } from "./http/sse.ts";
-import { websocket } from "./http/ws.ts";
+import { socketEvents, websocket } from "./http/ws.ts";
 import { Hub } from "./hub/hub.ts";
 import type { Log } from "./log.ts";
+import { Refusals } from "./refusals.ts";
 import { within } from "./within.ts";
 
-const MIN_BACKLOG_CHECK_BYTES = 16_384;
 /** Bodies are bounded where they are read, so that a refusal can say why; this only stands behind that. */
 const MAX_BODY_BYTES = Number.MAX_SAFE_INTEGER;
+/** Seconds after which a connection that brings nothing is cut, while its request is not whole. */
+const IDLE_TIMEOUT_S = 10;
 /** How long answers and goodbyes may take on their way before the process ends. */
 const GOODBYE_MS = 200;
 
@@ -42,8 +48,10 @@ export interface LockstepServer {
  * @throws the system's error, with its `code`, where the port cannot be had
  */
 export async function createServer(config: Config, log: Log): Promise<LockstepServer> {
-  const { limits } = config;
-  let server: Elysia["server"] = null;
+  let rules = rulesOf(config, log);
+  // Everybody reads them where they are needed, so that a reload has only to fill them anew.
+  const limits = { ...config.limits };
+  let server: Server<Connection> | null = null;
   const counts = new Counts();
   const eventTopics = new EventTopics();
   const hub = await Hub.open({
@@ -52,47 +60,27 @@ export async function createServer(config: Config, log: Log): Promise<LockstepSe
       server?.publish(topic, message);
       eventTopics.broadcast(topic, message, epoch, offset);
     },
-    backlogCheckBytes: Math.max(MIN_BACKLOG_CHECK_BYTES, limits.slowConsumerBytes / 4),
+    limits,
     counts,
     log,
   });
-  const connections = new Connections({ ...limits, pingIntervalMs: config.pingIntervalMs });
-  const broadcasts = new Broadcasts({
-    broadcasts: config.broadcasts,
-    timezone: config.timezone,
-    log,
-    publishTick: async (tick) => {
-      if (await hub.bus.publishTick(tick)) counts.ticks += 1;
-    },
-  });
+  const connections = new Connections(limits, config.pingIntervalMs);
   let refusal: Problem | undefined;
-  const accept = (): void => {
-    if (refusal !== undefined) throw refusal;
+  const house: ClientHouse = { hub, connections, limits, counts, refusals: new Refusals(log), log };
+  const instance: Instance = {
+    get rules() {
+      return rules;
+    },
+    house,
+    eventTopics,
+    draining: () => refusal !== undefined,
+    accept: () => {
+      if (refusal !== undefined) throw refusal;
+    },
   };
-  const { messagesPerSecond, slowConsumerBytes } = limits;
-  const house: ClientHouse = { hub, connections, messagesPerSecond, slowConsumerBytes, counts, log };
-  const instance: Instance = { config, house, eventTopics, accept, draining: () => refusal !== undefined };
   const metrics = new Metrics(instance);
-  const app = new Elysia({
-    handler: { standardHostname: false },
-    serve: {
-      hostname: config.host,
-      // Shared ports would let a second server start in silence and take half of the clients.
-      reusePort: false,
-      development: false,
-      maxRequestBodySize: MAX_BODY_BYTES,
-    },
-    websocket: {
-      maxPayloadLength: limits.maxMessageBytes,
-      // Slow readers are found by the hub's look at their backlogs, dead ones by own pings: Bun's limit drops in silence,
-      // and its time-out never comes on a busy channel.
-      backpressureLimit: 0,
-      idleTimeout: 0,
-      sendPings: false,
-      perMessageDeflate: false,
-    },
-  })
-    .use(problems(log, counts))
+  const app = new Elysia({ handler: { standardHostname: false } })
+    .use(problems(instance))
     .use(websocket(instance))
     .use(serverSentEvents(instance))
     .use(publish(instance))
@@ -100,29 +88,46 @@ export async function createServer(config: Config, log: Log): Promise<LockstepSe
     .use(presence(instance))
     .use(metrics.plugin)
     .use(health(instance))
-    .use(broadcasts.plugin);
-
+    .compile();
+  const startBroadcasts = ({ broadcasts, timezone }: Config): Broadcasts => {
+    const started = new Broadcasts({
+      broadcasts,
+      timezone,
+      log,
+      publishTick: async (tick) => {
+        if (await hub.bus.publishTick(tick)) counts.ticks += 1;
+      },
+    });
+    started.start();
+    return started;
+  };
   const end = (): void => {
-    broadcasts.stop();
     metrics.close();
     connections.close();
     hub.close();
   };
+  const serving = {
+    hostname: config.host,
+    port: config.port,
+    // Shared ports would let a second server start in silence and take half of the clients.
+    reusePort: false,
+    development: false,
+    idleTimeout: IDLE_TIMEOUT_S,
+    maxRequestBodySize: MAX_BODY_BYTES,
+    fetch: app.fetch,
+  };
   try {
-    app.listen(config.port);
+    server = Bun.serve({ ...serving, websocket: socketEvents(limits) });
   } catch (error) {
     end();
     throw error;
   }
-  server = app.server;
-  if (server === null) {
-    end();
-    throw new Error("the server did not start");
-  }
-  broadcasts.start();
+  const running = server;
+  app.server = running;
+  let broadcasts = startBroadcasts(config);
 
   let drained: Promise<void> | undefined;
-  const drain = async (running: NonNullable<typeof server>): Promise<void> => {
+  const drain = async (): Promise<void> => {
     refusal = new Problem("draining", "The instance is draining.");
     broadcasts.stop();
     connections.mute();
@@ -134,8 +139,17 @@ export async function createServer(config: Config, log: Log): Promise<LockstepSe
     await running.stop(true);
   };
   return {
-    url: server.url.href,
-    port: server.port ?? config.port,
-    drain: () => (drained ??= drain(app.server ?? server)),
+    url: running.url.href,
+    port: running.port ?? config.port,
+    drain: () => (drained ??= drain()),
+  };
+}
+
+function rulesOf(config: Config, log: Log): Rules {
+  return {
+    config,
+    access: new Access(config.auth, log),
+    origins: new Origins(config.origins),
+    proxies: new Networks(config.trustedProxies),
   };
 }

@@ -5,9 +5,10 @@ const src = join(import.meta.dir, "../src");
 
 /** From low to high. A file imports its own floor's folder and what lies below; files of one floor are listed together. */
 const floors: readonly (readonly string[])[] = [
-  ["counts.ts", "duration.ts", "errors.ts", "log.ts", "message.ts", "position.ts", "within.ts"],
+  ["counts.ts", "duration.ts", "errors.ts", "log.ts", "message.ts", "position.ts", "refusals.ts", "token-bucket.ts", "within.ts"],
   ["channels/"],
   ["config/"],
+  ["access/"],
   ["bus/"],
   ["hub/"],
   ["clients/"],
@@ -19,6 +20,8 @@ const floors: readonly (readonly string[])[] = [
 /** Packages that only some places may know. */
 const keepers: Readonly<Record<string, readonly string[]>> = {
   ioredis: ["bus/"],
+  jose: ["access/"],
+  recheck: ["channels/"],
   elysia: ["http/", "broadcasts.ts", "server.ts"],
   "@elysiajs/cron": ["broadcasts.ts"],
 };

@@ -33,13 +33,13 @@ describe("a kind of channel", () => {
       ["docs", "x", "y:z"],
       ["docs", "x%3Ay", "z"],
       ["docs", "x", "y%3Az"],
-    ].map((segments) => kind.match(segments));
+    ].map((segments) => kind.match(segments)?.channel);
     expect(names).toEqual(["docs:x%3Ay:z", "docs:x:y%3Az", "docs:x%253Ay:z", "docs:x:y%253Az"]);
   });
 
   test("matches an expression against the whole of a value", () => {
     const kind = new Kind({ path: "x/{a}", params: { a: "cat|dog" } });
-    expect(["cat", "dog", "cats", "hotdog", "catdog"].map((value) => kind.match(["x", value]))).toEqual([
+    expect(["cat", "dog", "cats", "hotdog", "catdog"].map((value) => kind.match(["x", value])?.channel)).toEqual([
       "x:cat",
       "x:dog",
       undefined,

@@ -14,7 +14,7 @@ afterEach(() => {
 
 function queueOf(some: Partial<PublishLimits> = {}): PublishQueue {
   const all = { ...limits, ...some };
-  const queue = new PublishQueue(new Allowance(all), all.publishTimeoutMs);
+  const queue = new PublishQueue(new Allowance(all));
   queues.push(queue);
   return queue;
 }

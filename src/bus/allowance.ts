@@ -10,6 +10,11 @@ export class Allowance {
     this.#limits = limits;
   }
 
+  /** How long a message may wait for its confirmation. */
+  get timeoutMs(): number {
+    return this.#limits.publishTimeoutMs;
+  }
+
   get messages(): number {
     return this.#messages;
   }

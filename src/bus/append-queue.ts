@@ -43,7 +43,6 @@ const EXPIRY_CHECK_MS = 100;
  */
 export class AppendQueue {
   readonly #allowance: Allowance;
-  readonly #timeoutMs: number;
   readonly #retry: () => void;
   readonly #lanes = new Map<string, Lane>();
   /** Lanes with something to write now. */
@@ -58,9 +57,8 @@ export class AppendQueue {
   #onEmpty: (() => void)[] = [];
 
   /** @param retry is called now and then while batches have to be written again */
-  constructor(allowance: Allowance, timeoutMs: number, retry: () => void) {
+  constructor(allowance: Allowance, retry: () => void) {
     this.#allowance = allowance;
-    this.#timeoutMs = timeoutMs;
     this.#retry = retry;
   }
 
@@ -195,7 +193,7 @@ export class AppendQueue {
   }
 
   #expire(): void {
-    const before = Date.now() - this.#timeoutMs;
+    const before = Date.now() - this.#allowance.timeoutMs;
     for (const lane of this.#lanes.values()) {
       for (const item of lane.batch?.items ?? []) {
         if (item.acceptedMs > before) break;

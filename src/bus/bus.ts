@@ -166,7 +166,7 @@ export interface BusListener {
   restored(): void;
 }
 
-/** What may wait for the bus, and how long. */
+/** What may wait for the bus, and how long. It may change at any time. */
 export interface PublishLimits {
   readonly publishQueue: number;
   readonly publishQueueBytes: number;

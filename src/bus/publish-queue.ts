@@ -31,7 +31,6 @@ const EXPIRY_CHECK_MS = 100;
  */
 export class PublishQueue {
   readonly #allowance: Allowance;
-  readonly #timeoutMs: number;
   #waiting: Pending[] = [];
   #head = 0;
   #waitingBytes = 0;
@@ -41,9 +40,8 @@ export class PublishQueue {
   #expiry: ReturnType<typeof setInterval> | undefined;
   #onEmpty: (() => void)[] = [];
 
-  constructor(allowance: Allowance, timeoutMs: number) {
+  constructor(allowance: Allowance) {
     this.#allowance = allowance;
-    this.#timeoutMs = timeoutMs;
   }
 
   get waiting(): number {
@@ -158,7 +156,7 @@ export class PublishQueue {
   }
 
   #expire(): void {
-    const before = Date.now() - this.#timeoutMs;
+    const before = Date.now() - this.#allowance.timeoutMs;
     for (const batch of this.#unanswered) {
       if ((batch.items[0]?.acceptedMs ?? 0) > before) break;
       this.#refuse(

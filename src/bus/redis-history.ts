@@ -33,7 +33,6 @@ export interface RedisHistoryOptions {
   /** Names this instance among all; letters and digits, always as many. */
   readonly instance: string;
   readonly allowance: Allowance;
-  readonly publishTimeoutMs: number;
   readonly log: Log;
   readonly counts: Counts;
   /** Whether to write now, or to let messages wait. */
@@ -55,7 +54,7 @@ export class RedisHistory implements History {
 
   constructor(options: RedisHistoryOptions) {
     this.#options = options;
-    this.#queue = new AppendQueue(options.allowance, options.publishTimeoutMs, () => this.resume());
+    this.#queue = new AppendQueue(options.allowance, () => this.resume());
   }
 
   append(channel: string, message: Message, retention: Retention, sender: Sender, key?: string): void {
@@ -164,13 +163,13 @@ export class RedisHistory implements History {
   }
 
   #command(batch: AppendBatch): { keys: string[]; args: (string | number | Buffer)[] } {
-    const { instance, prefix, publishTimeoutMs } = this.#options;
+    const { instance, prefix, allowance } = this.#options;
     const { lane, sequence, items } = batch;
     const { channel, retention } = lane;
     const keys = this.keys(channel);
     const key = items[0]?.key;
     this.#checked.set(batch, this.evidence.doubted(channel));
-    const last = [sequence, publishTimeoutMs + LAST_TTL_MS];
+    const last = [sequence, allowance.timeoutMs + LAST_TTL_MS];
     const args = [
       prefix + channel,
       this.freshEpoch(),

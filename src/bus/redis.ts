@@ -64,14 +64,12 @@ class RedisBus implements Bus {
     this.#publisher = new RedisLink(options.url, "publisher", options.log);
     this.#subscriber = new RedisLink(options.url, "subscriber", options.log);
     const { prefix, log, limits, counts } = options;
-    const { publishTimeoutMs } = limits;
     this.#counts = counts;
     this.#allowance = new Allowance(limits);
-    this.#queue = new PublishQueue(this.#allowance, publishTimeoutMs);
+    this.#queue = new PublishQueue(this.#allowance);
     const common = { link: this.#publisher, prefix, instance: instanceName(), log };
     this.history = new RedisHistory({
       ...common,
-      publishTimeoutMs,
       allowance: this.#allowance,
       counts,
       ready: () => this.ready,

@@ -30,6 +30,12 @@ export function unknownVariables(template: string): string[] {
   return [...template.matchAll(/\$([A-Za-z_]\w*)/g)].flatMap(([whole, name = ""]) => (Object.hasOwn(variables, name) ? [] : [whole]));
 }
 
+/** Whether a template is JSON in which a variable stands inside a text, where what it brings would end that text. */
+export function isQuoted(template: string): boolean {
+  const withTexts = (text: string): string => template.replaceAll(/\$[A-Za-z_]\w*/g, text);
+  return !isJson(withTexts('""')) && isJson(withTexts("x"));
+}
+
 /** Compiles a template whose variables are all known. A `$` that starts no name stands for itself. */
 export function compileEnvelope(template: string): Envelope {
   const parts = template.split(/(\$[A-Za-z_]\w*)/).map((piece, index): Part => {
@@ -46,10 +52,15 @@ export function compileEnvelope(template: string): Envelope {
 }
 
 function requireJson(text: string): void {
+  if (!isJson(text)) throw new Problem("malformed-text", "This channel takes valid JSON only.");
+}
+
+function isJson(text: string): boolean {
   try {
     JSON.parse(text);
+    return true;
   } catch {
     // Also a nesting too deep for the parser's stack.
-    throw new Problem("malformed-text", "This channel takes valid JSON only.");
+    return false;
   }
 }

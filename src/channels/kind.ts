@@ -2,8 +2,10 @@ import { Problem } from "../errors.ts";
 import { parseDuration } from "../duration.ts";
 import type { Message } from "../message.ts";
 import type { Retention } from "../position.ts";
+import { ChannelName } from "./channel-name.ts";
 import { segmentFault } from "./path.ts";
-import { compileEnvelope, envelopeVariables, unknownVariables, type Envelope } from "./envelope.ts";
+import { compileEnvelope, envelopeVariables, isQuoted, unknownVariables, type Envelope } from "./envelope.ts";
+import { compileExpression, expressionFault } from "./expression.ts";
 
 /** A kind of channel as a configuration file writes it (contract §8, `[[channels]]`). */
 export interface KindSettings {
@@ -19,7 +21,17 @@ export interface KindSettings {
   history?: { size: number; ttl: string } | undefined;
   /** Whether everybody may see who is on the channel. */
   presence?: boolean | undefined;
+  /** Who may join and read; default: `token` where any key is set, else `open`. */
+  access?: Access | undefined;
+  /** Who may publish; default: as for `access`. */
+  publish?: PublishRule | undefined;
+  /** A value of the path: who joins or publishes has to be that subject. */
+  owner?: string | undefined;
 }
+
+export type Access = "open" | "token";
+/** `key`: only those with the API key. */
+export type PublishRule = "open" | "token" | "key";
 
 /** What happens to the clients of a channel without history that may have missed something. */
 export type OnGap = "close" | "ignore";
@@ -35,12 +47,15 @@ export interface Resolved {
   readonly kind: Kind;
   /** The channel's name on the bus. */
   readonly channel: string;
+  /** The path, decoded. */
+  readonly segments: readonly string[];
+  /** The subject that alone may come here, where the kind has owners. */
+  readonly owner: string | undefined;
 }
 
 type Segment = { readonly literal: string } | { readonly value: string };
 
 const VALUE = /^\{([A-Za-z_]\w*)\}$/;
-const INTEGER = "0|[1-9][0-9]{0,18}";
 
 /** One kind of channel: which paths are of it, what they are called on the bus, and how it treats messages. */
 export class Kind {
@@ -49,9 +64,13 @@ export class Kind {
   /** Undefined where nothing is kept. */
   readonly history: Retention | undefined;
   readonly presence: boolean;
+  /** Undefined: what the server's keys make of it. */
+  readonly access: Access | undefined;
+  readonly publish: PublishRule | undefined;
+  readonly #owner: string | undefined;
   readonly #segments: readonly Segment[];
   readonly #patterns: ReadonlyMap<string, RegExp>;
-  readonly #name: readonly string[];
+  readonly #name: ChannelName;
   readonly #envelope: Envelope | undefined;
 
   /** @param settings must be without faults, see {@link kindFaults} */
@@ -61,14 +80,17 @@ export class Kind {
     const { history } = settings;
     this.history = history === undefined ? undefined : { size: history.size, ttlMs: parseDuration(history.ttl) };
     this.presence = settings.presence ?? false;
+    this.access = settings.access;
+    this.publish = settings.publish;
+    this.#owner = settings.owner;
     this.#segments = segmentsOf(settings.path);
-    this.#patterns = new Map(Object.entries(settings.params ?? {}).map(([value, source]) => [value, anchored(source)]));
-    this.#name = nameParts(settings.name ?? settings.path.replaceAll("/", ":"));
+    this.#patterns = new Map(Object.entries(settings.params ?? {}).map(([value, source]) => [value, compileExpression(source)]));
+    this.#name = nameOf(settings);
     this.#envelope = settings.envelope === undefined ? undefined : compileEnvelope(settings.envelope);
   }
 
-  /** The channel's name for a path of decoded segments, or undefined where the path is of another kind. */
-  match(segments: readonly string[]): string | undefined {
+  /** The channel for a path of decoded segments, or undefined where the path is of another kind. */
+  match(segments: readonly string[]): Resolved | undefined {
     if (segments.length !== this.#segments.length) return undefined;
     const values = new Map<string, string>();
     for (const [index, own] of this.#segments.entries()) {
@@ -80,7 +102,8 @@ export class Kind {
         values.set(own.value, given);
       }
     }
-    return this.#channel(values);
+    const owner = this.#owner === undefined ? undefined : values.get(this.#owner);
+    return { kind: this, channel: this.#name.format(values), segments, owner };
   }
 
   /**
@@ -94,31 +117,28 @@ export class Kind {
     return this.#envelope.wrap(message, sender);
   }
 
-  #channel(values: ReadonlyMap<string, string>): string {
-    // With two values a ":" inside one could stand for the ":" between them, and two paths would share a channel.
-    const several = this.#name.length > 3;
-    return this.#name
-      .map((part, index) => {
-        if (index % 2 === 0) return part;
-        const value = values.get(part) ?? "";
-        return several ? value.replaceAll("%", "%25").replaceAll(":", "%3A") : value;
-      })
-      .join("");
+  /** Whether a channel that a kind calls so is rather one of this kind, see {@link ChannelName.claims}. */
+  claims({ kind, channel }: Resolved): boolean {
+    return this.#name.claims(channel, kind.#name);
   }
 }
 
 /** What a kind calls its channels, whatever it calls its values: kinds where this is equal share channels. */
-export function nameShape({ name, path }: KindSettings): string {
-  return nameParts(name ?? path.replaceAll("/", ":"))
-    .filter((_, index) => index % 2 === 0)
-    .join("{}");
+export function nameShape(settings: KindSettings): string {
+  return nameOf(settings).shape;
 }
 
-/** The first kind that a path is of. */
+function nameOf({ name, path }: KindSettings): ChannelName {
+  return new ChannelName(name ?? path.replaceAll("/", ":"));
+}
+
+/** The first kind that a path is of; none where a ":" in its value would make it a channel of another kind. */
 export function resolveKind(kinds: readonly Kind[], segments: readonly string[]): Resolved | undefined {
   for (const kind of kinds) {
-    const channel = kind.match(segments);
-    if (channel !== undefined) return { kind, channel };
+    const resolved = kind.match(segments);
+    if (resolved === undefined) continue;
+    const tampered = segments.some((segment) => segment.includes(":")) && kinds.some((other) => other.claims(resolved));
+    return tampered ? undefined : resolved;
   }
   return undefined;
 }
@@ -138,15 +158,20 @@ export function kindFaults(settings: KindSettings): KindFault[] {
   const values = new Set(found);
   const list = `the values of the path (${[...values].join(", ") || "it has none"})`;
   if (values.size < found.length) faults.push({ key: "path", found: settings.path, allowed: "each {value} once" });
-  for (const part of nameParts(settings.name ?? "").filter((_, index) => index % 2 === 1)) {
-    if (!values.has(part)) faults.push({ key: "name", found: `{${part}}`, allowed: list });
+  for (const value of new ChannelName(settings.name ?? "").values) {
+    if (!values.has(value)) faults.push({ key: "name", found: `{${value}}`, allowed: list });
   }
+  if (/\p{Cc}/u.test(settings.name ?? "")) faults.push({ key: "name", found: settings.name, allowed: "a text without control characters" });
   for (const [value, source] of Object.entries(settings.params ?? {})) {
-    if (!values.has(value)) faults.push({ key: `params.${value}`, found: source, allowed: list });
-    else if (!isExpression(source)) faults.push({ key: `params.${value}`, found: source, allowed: '"integer" or a regular expression' });
+    const allowed = values.has(value) ? expressionFault(source) : list;
+    if (allowed !== undefined) faults.push({ key: `params.${value}`, found: source, allowed });
   }
+  if (settings.owner !== undefined && !values.has(settings.owner)) faults.push({ key: "owner", found: settings.owner, allowed: list });
   for (const variable of unknownVariables(settings.envelope ?? "")) {
     faults.push({ key: "envelope", found: variable, allowed: envelopeVariables.join(", ") });
+  }
+  if (isQuoted(settings.envelope ?? "")) {
+    faults.push({ key: "envelope", found: settings.envelope, allowed: "variables outside of quotes: they bring their own" });
   }
   return faults;
 }
@@ -156,22 +181,4 @@ function segmentsOf(path: string): Segment[] {
     const value = VALUE.exec(segment)?.[1];
     return value === undefined ? { literal: segment } : { value };
   });
-}
-
-/** A name template cut at its values: text at even places, the names of values at odd ones. */
-function nameParts(template: string): string[] {
-  return template.split(/\{([A-Za-z_]\w*)\}/);
-}
-
-function anchored(source: string): RegExp {
-  return new RegExp(`^(?:${source === "integer" ? INTEGER : source})$`, "u");
-}
-
-function isExpression(source: string): boolean {
-  try {
-    // Alone first: a stray ")" would close the group that anchors it.
-    return [new RegExp(source, "u"), anchored(source)].length > 0;
-  } catch {
-    return false;
-  }
 }

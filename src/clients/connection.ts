@@ -1,6 +1,6 @@
 import type { ServerWebSocket } from "bun";
 import type { Sender } from "../bus/bus.ts";
-import type { OnGap, Resolved } from "../channels/kind.ts";
+import type { OnGap } from "../channels/kind.ts";
 import type { Counts } from "../counts.ts";
 import { closeCode, faults, Problem, saysPosition, type ClosingFaultName, type FaultName } from "../errors.ts";
 import type { Hub } from "../hub/hub.ts";
@@ -8,8 +8,9 @@ import type { Seat } from "../hub/local-channel.ts";
 import type { Subscriber } from "../hub/subscriber.ts";
 import { describeError, type Log } from "../log.ts";
 import type { Message } from "../message.ts";
-import type { Client, Connections } from "./connections.ts";
-import { TokenBucket } from "./token-bucket.ts";
+import type { Refusals } from "../refusals.ts";
+import type { Client, Connections, Guest } from "./connections.ts";
+import { TokenBucket } from "../token-bucket.ts";
 
 type Socket = ServerWebSocket<Connection>;
 
@@ -20,24 +21,32 @@ const DRAINED_CHECK_MS = 100;
 export interface ClientHouse {
   readonly hub: Hub;
   readonly connections: Connections;
+  readonly limits: ClientLimits;
+  readonly counts: Counts;
+  readonly refusals: Refusals;
+  readonly log: Log;
+}
+
+/** They may change at any time. */
+export interface ClientLimits {
   /** 0: no limit. */
   readonly messagesPerSecond: number;
   readonly slowConsumerBytes: number;
-  readonly counts: Counts;
-  readonly log: Log;
 }
+
+/** What ends a client by its own fault, and is said in the log. */
+const BLAMED: ReadonlySet<ClosingFaultName> = new Set(["forbidden", "binary-refused", "malformed-text", "too-fast", "slow-reader"]);
 
 /**
  * One WebSocket client on one channel. `open`, `message`, `drain`, `pong`, `ping` and `close` are called by the server with the
  * raw socket (see http/ws.ts). They are synchronous, so a client's frames keep their order, and they never throw: Bun would end the process.
  */
 export class Connection implements Client, Sender, Subscriber {
+  readonly guest: Guest;
   readonly #house: ClientHouse;
-  readonly #target: Resolved;
   readonly #seat: Seat;
   readonly #hello: boolean;
-  readonly #address: string;
-  readonly #rate: TokenBucket | undefined;
+  readonly #rate: TokenBucket;
   #socket: Socket | undefined;
   #retiring: ClosingFaultName | undefined;
   #muted = false;
@@ -49,24 +58,24 @@ export class Connection implements Client, Sender, Subscriber {
   #quietSinceMs = Date.now();
   #pingDueMs: number;
 
-  /**
-   * @param address admitted by `connections`; its place is freed when the connection ends
-   * @param hello whether the first frame says where what follows begins
-   */
-  constructor(house: ClientHouse, target: Resolved, seat: Seat, address: string, hello: boolean) {
+  /** @param hello whether the first frame says where what follows begins */
+  constructor(house: ClientHouse, seat: Seat, guest: Guest, hello: boolean) {
+    this.guest = guest;
     this.#house = house;
-    this.#target = target;
     this.#seat = seat;
     this.#hello = hello;
-    this.#address = address;
-    this.#rate = house.messagesPerSecond === 0 ? undefined : new TokenBucket(house.messagesPerSecond);
+    this.#rate = new TokenBucket(house.limits.messagesPerSecond);
     this.#pingDueMs = this.#quietSinceMs + house.connections.pingIntervalMs;
   }
 
   get onGap(): OnGap {
-    const { kind } = this.#target;
+    const { kind } = this.#seat.target;
     // Who can be told where to go on is told.
     return kind.history === undefined ? kind.onGap : "close";
+  }
+
+  get subject(): string | null {
+    return this.guest.subject;
   }
 
   get broken(): boolean {
@@ -87,12 +96,19 @@ export class Connection implements Client, Sender, Subscriber {
   message(_: Socket, message: Message): void {
     this.#heard = true;
     if (this.#muted) return;
-    if (this.#rate?.take() === false) {
+    const { guest } = this;
+    if (!guest.mayPublish) {
+      this.retire("forbidden");
+      return;
+    }
+    const { hub, limits } = this.#house;
+    if (!this.#rate.take(limits.messagesPerSecond)) {
       this.retire("too-fast");
       return;
     }
     try {
-      this.#house.hub.publish(this.#target, this.#target.kind.encode(message, null), this);
+      const { target } = this.#seat;
+      hub.publish(target, target.kind.encode(message, guest.subject), this);
     } catch (error) {
       this.#fail(error);
     }
@@ -118,8 +134,9 @@ export class Connection implements Client, Sender, Subscriber {
     hub.leave(this.#seat);
     this.#onDrained?.();
     connections.remove(this);
-    connections.release(this.#address);
-    log.debug("connection closed", { channel: this.#seat.channel, address: this.#address, code, reason });
+    connections.release(this.guest.address);
+    const { address, subject } = this.guest;
+    log.debug("connection closed", { channel: this.#seat.channel, sub: subject ?? undefined, address, code, reason });
   }
 
   listen(topic: string): void {
@@ -140,8 +157,8 @@ export class Connection implements Client, Sender, Subscriber {
 
   checkBacklog(): void {
     const waiting = this.#socket?.getBufferedAmount() ?? 0;
-    const { slowConsumerBytes, counts } = this.#house;
-    if (waiting <= slowConsumerBytes) return;
+    const { limits, counts } = this.#house;
+    if (waiting <= limits.slowConsumerBytes) return;
     counts.slowConsumers += 1;
     this.retire("slow-reader");
   }
@@ -152,6 +169,10 @@ export class Connection implements Client, Sender, Subscriber {
     this.#muted = true;
     this.#house.hub.leave(this.#seat);
     this.#house.connections.retired(this);
+    if (BLAMED.has(fault)) {
+      const { address, subject } = this.guest;
+      this.#house.refusals.note({ reason: fault, detail: faults[fault].title, subject, address, where: this.#seat.channel });
+    }
     this.#closeWhenSent();
   }
 
@@ -227,7 +248,7 @@ export class Connection implements Client, Sender, Subscriber {
       return;
     }
     const channel = this.#seat.channel;
-    this.#house.log.error("a message handler failed", { channel, address: this.#address, error: describeError(error) });
+    this.#house.log.error("a message handler failed", { channel, address: this.guest.address, error: describeError(error) });
     this.retire("internal");
   }
 }

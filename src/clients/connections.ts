@@ -1,11 +1,24 @@
 import { Problem, type ClosingFaultName } from "../errors.ts";
 import { within } from "../within.ts";
+import { Expiries } from "./expiries.ts";
 
 /** How long a client that is being closed may take to read what was sent to it before. */
 const RETIRE_TIMEOUT_MS = 30_000;
 
+/** What is known of a client before it has a place. */
+export interface Guest {
+  /** Admitted by `connections`; its place is freed when the client ends. */
+  readonly address: string;
+  /** The subject of its token. */
+  readonly subject: string | null;
+  /** When its token expires: milliseconds since 1970, or infinity. */
+  readonly expiresMs: number;
+  readonly mayPublish: boolean;
+}
+
 /** One client, whatever carries it. */
 export interface Client {
+  readonly guest: Guest;
   /** Sends it nothing more, then closes it, once it has what was sent before. */
   retire(fault: ClosingFaultName): void;
   /** From now on what it sends is not heard. */
@@ -16,20 +29,22 @@ export interface Client {
   tend(nowMs: number, intervalMs: number, mayCut: boolean): void;
 }
 
-export interface ConnectionsOptions {
+/** They may change at any time. */
+export interface ConnectionLimits {
   /** 0: no limit. */
   readonly maxConnections: number;
   /** 0: no limit. */
   readonly maxConnectionsPerIp: number;
-  readonly pingIntervalMs: number;
 }
 
 /** All clients of an instance: how many there may be, which are still alive, and how they all leave. */
 export class Connections {
-  readonly #options: ConnectionsOptions;
+  readonly pingIntervalMs: number;
+  readonly #limits: ConnectionLimits;
   readonly #open = new Set<Client>();
   /** Those that are being closed, and until when they may take, the oldest first. */
   readonly #retired = new Map<Client, number>();
+  readonly #expiries = new Expiries();
   readonly #perIp = new Map<string, number>();
   readonly #turnMs: number;
   readonly #timer: ReturnType<typeof setInterval>;
@@ -37,14 +52,11 @@ export class Connections {
   #lastTurnMs = Date.now();
   #onEmpty: (() => void) | undefined;
 
-  constructor(options: ConnectionsOptions) {
-    this.#options = options;
-    this.#turnMs = Math.min(1000, Math.max(20, options.pingIntervalMs / 8));
+  constructor(limits: ConnectionLimits, pingIntervalMs: number) {
+    this.#limits = limits;
+    this.pingIntervalMs = pingIntervalMs;
+    this.#turnMs = Math.min(1000, Math.max(20, pingIntervalMs / 8));
     this.#timer = setInterval(() => this.#turn(), this.#turnMs);
-  }
-
-  get pingIntervalMs(): number {
-    return this.#options.pingIntervalMs;
   }
 
   /**
@@ -53,7 +65,7 @@ export class Connections {
    * @throws Problem `too-many-connections`, `too-many-connections-of-address`
    */
   admit(address: string): void {
-    const { maxConnections, maxConnectionsPerIp } = this.#options;
+    const { maxConnections, maxConnectionsPerIp } = this.#limits;
     const ofAddress = this.#perIp.get(address) ?? 0;
     if (maxConnections > 0 && this.#admitted >= maxConnections) {
       throw new Problem("too-many-connections", "This instance takes no more connections.");
@@ -80,6 +92,12 @@ export class Connections {
 
   add(client: Client): void {
     this.#open.add(client);
+    this.#expiries.add(client);
+  }
+
+  /** Closes all of a subject. */
+  disconnect(subject: string): void {
+    for (const client of this.#open) if (client.guest.subject === subject) client.retire("disconnected");
   }
 
   /** The connection will be closed once it has read what was sent to it; after 30 s it is cut. */
@@ -90,6 +108,7 @@ export class Connections {
   remove(client: Client): void {
     this.#open.delete(client);
     this.#retired.delete(client);
+    this.#expiries.remove(client);
     if (this.#open.size === 0) this.#onEmpty?.();
   }
 
@@ -110,6 +129,7 @@ export class Connections {
 
   close(): void {
     clearInterval(this.#timer);
+    this.#expiries.close();
   }
 
   #turn(): void {
@@ -117,7 +137,7 @@ export class Connections {
     // After a stall of this process the answers of clients are still unread.
     const onTime = nowMs - this.#lastTurnMs < this.#turnMs + 1000;
     this.#lastTurnMs = nowMs;
-    for (const client of this.#open) client.tend(nowMs, this.#options.pingIntervalMs, onTime);
+    for (const client of this.#open) client.tend(nowMs, this.pingIntervalMs, onTime);
     for (const [client, untilMs] of this.#retired) {
       if (untilMs > nowMs) break;
       client.terminate();

@@ -5,7 +5,7 @@ import type { Subscriber } from "../hub/subscriber.ts";
 import type { Message } from "../message.ts";
 import { formatPosition } from "../position.ts";
 import type { ClientHouse } from "./connection.ts";
-import type { Client } from "./connections.ts";
+import type { Client, Guest } from "./connections.ts";
 import { formatMessage, formatOpening, formatPlace, formatReset, HEARTBEAT } from "./event-format.ts";
 import type { EventTopics } from "./event-topics.ts";
 
@@ -17,10 +17,10 @@ const RETRY_MS = 1000;
  * client that does not read is seen, and bounded. `open` and `end` are called by http/sse.ts.
  */
 export class EventStream implements Client, Subscriber {
+  readonly guest: Guest;
   readonly onGap: Subscriber["onGap"];
   readonly #house: ClientHouse;
   readonly #topics: EventTopics;
-  readonly #address: string;
   #seat: Seat | undefined;
   #events: Uint8Array[] = [];
   #bytes = 0;
@@ -36,15 +36,18 @@ export class EventStream implements Client, Subscriber {
   #wake: (() => void) | undefined;
   #cut: () => void = () => undefined;
 
-  /** @param address admitted by `connections`; its place is freed when the stream ends */
-  constructor(house: ClientHouse, topics: EventTopics, kind: Kind, address: string) {
+  constructor(house: ClientHouse, topics: EventTopics, kind: Kind, guest: Guest) {
+    this.guest = guest;
     this.#house = house;
     this.#topics = topics;
-    this.#address = address;
     const spared = kind.history === undefined && kind.onGap === "ignore";
     // It stays, and gets a `reset` in the place of the gap.
     this.onGap = spared ? "ignore" : (position) => this.push(Buffer.from(formatReset(position)));
     house.connections.add(this);
+  }
+
+  get subject(): string | null {
+    return this.guest.subject;
   }
 
   /** Whether it takes no seat any more. */
@@ -127,9 +130,9 @@ export class EventStream implements Client, Subscriber {
     const { hub, connections, log } = this.#house;
     if (this.#seat !== undefined) hub.leave(this.#seat);
     connections.remove(this);
-    connections.release(this.#address);
+    connections.release(this.guest.address);
     this.#wake?.();
-    log.debug("event stream ended", { channel: this.#seat?.channel, address: this.#address, fault: this.#retired });
+    log.debug("event stream ended", { channel: this.#seat?.channel, address: this.guest.address, fault: this.#retired });
   }
 
   listen(topic: string): void {
@@ -141,8 +144,8 @@ export class EventStream implements Client, Subscriber {
   }
 
   checkBacklog(): void {
-    const { slowConsumerBytes, counts } = this.#house;
-    if (this.#bytes <= slowConsumerBytes) return;
+    const { limits, counts } = this.#house;
+    if (this.#bytes <= limits.slowConsumerBytes) return;
     counts.slowConsumers += 1;
     this.retire("slow-reader");
   }

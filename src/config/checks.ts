@@ -4,14 +4,17 @@ import { builtinKinds } from "../channels/builtin.ts";
 import { Kind, kindFaults, nameShape, resolveKind, type KindSettings, type Resolved } from "../channels/kind.ts";
 import { parsePath } from "../channels/path.ts";
 import { parseDuration } from "../duration.ts";
+import { jwksUrlFault, originFault, publicKeyFault } from "./access-checks.ts";
+import { networkFault } from "./networks.ts";
 import { settingsSchema, type Settings } from "./schema.ts";
 
 /** Where a setting came from, for people: a variable, or the key path in the file. */
 export type Place = (keys: readonly (string | number)[]) => string;
 
 const MAX_SHOWN = 80;
+const SECRET = "a value that may be secret";
 /** The keys of a kind that say which paths are of it, and what is published. */
-const KIND_KEYS = ["path", "name", "params", "envelope"];
+const KIND_KEYS = ["path", "name", "params", "envelope", "owner"];
 
 /** What is of the wrong type, by JSON pointer (RFC 6901). */
 export function schemaFaults(settings: unknown, place: Place): Map<string, string> {
@@ -35,7 +38,7 @@ function describeFault(error: ValueError, place: Place): string {
     error.type === ValueErrorType.ObjectAdditionalProperties
       ? `one of ${Object.keys({ ...error.schema["properties"] }).join(", ")}`
       : String(error.schema["allowed"]);
-  return fault(where, mayBeSecret(keys) ? "a value that may be secret" : show(error.value), allowed);
+  return fault(where, mayBeSecret(keys) ? SECRET : show(error.value), allowed);
 }
 
 /** Also what is misspelt, or of the wrong type, in a place where people put secrets. */
@@ -61,6 +64,7 @@ export function meaningFaults(settings: Settings, place: Place, sound: (pointer:
   if (sound("/redis/prefix") && /^[^{]*\{\}/.test(settings.redis.prefix)) {
     faults.push(fault(place(["redis", "prefix"]), show(settings.redis.prefix), "a text without {}"));
   }
+  faults.push(...accessFaults(settings, place, sound));
   const url = sound("/redis/url") ? redisUrlFault(settings.redis.url) : undefined;
   if (url !== undefined) faults.push(fault(place(["redis", "url"]), showUrl(settings.redis.url), url));
   let kindsAreSound = sound("/channels") || Array.isArray(settings.channels);
@@ -89,6 +93,29 @@ export function meaningFaults(settings: Settings, place: Place, sound: (pointer:
   return faults;
 }
 
+/** What is wrong with origins, proxies and keys. */
+function accessFaults({ server, auth }: Settings, place: Place, sound: (pointer: string) => boolean): string[] {
+  const lists = [
+    ["origins", originFault],
+    ["trusted_proxies", networkFault],
+  ] as const;
+  const found = lists.flatMap(([key, faultOf]) =>
+    (sound(`/server/${key}`) ? server[key] : []).flatMap((text, index) => {
+      const allowed = faultOf(text);
+      return allowed === undefined ? [] : [fault(place(["server", key, index]), show(text), allowed)];
+    }),
+  );
+  const keys = [
+    ["public_key", publicKeyFault],
+    ["jwks_url", jwksUrlFault],
+  ] as const;
+  const wrong = keys.flatMap(([key, faultOf]) => {
+    const allowed = sound(`/auth/${key}`) ? faultOf(auth[key]) : undefined;
+    return allowed === undefined ? [] : [fault(place(["auth", key]), SECRET, allowed)];
+  });
+  return [...found, ...wrong];
+}
+
 function fault(where: string, found: string, allowed: string): string {
   return `${where}: found ${found}, allowed: ${allowed}`;
 }
@@ -102,7 +129,7 @@ function show(value: unknown): string {
 /** A url without its credentials; not at all where it is not clear which part they are. */
 function showUrl(url: string): string {
   const { protocol = "", host = "", pathname = "" } = URL.canParse(url) ? new URL(url) : {};
-  return host === "" ? "a value that may be secret" : show(`${protocol}//${host}${pathname === "/" ? "" : pathname}`);
+  return host === "" ? SECRET : show(`${protocol}//${host}${pathname === "/" ? "" : pathname}`);
 }
 
 /** Kinds that call their channels alike have to keep them alike. */

@@ -8,6 +8,7 @@ import type { LogFormat, LogLevel } from "../log.ts";
 import type { Retention } from "../position.ts";
 import { kindsOf, meaningFaults, overlaps, schemaFaults, takePrototypes, targetOf, type Place } from "./checks.ts";
 import { parseDuration } from "../duration.ts";
+import { parsePublicKey, type PublicKey } from "./public-key.ts";
 import { environmentKeys, settingsSchema, type Settings } from "./schema.ts";
 
 /** What the server runs by. Durations are in milliseconds, sizes in bytes; see contract §8 for each. */
@@ -23,8 +24,22 @@ export interface Config {
   readonly logLevel: LogLevel;
   readonly logFormat: LogFormat;
   readonly limits: Limits;
+  readonly auth: Auth;
+  /** Those of whose pages browsers may come; empty: any. */
+  readonly origins: readonly string[];
+  /** Addresses and CIDRs. */
+  readonly trustedProxies: readonly string[];
   readonly kinds: readonly Kind[];
   readonly broadcasts: readonly Broadcast[];
+}
+
+/** How clients and backends prove who they are; empty or undefined: not by this. */
+export interface Auth {
+  /** For HS256. */
+  readonly jwtSecret: string;
+  readonly publicKey: PublicKey | undefined;
+  readonly jwksUrl: string;
+  readonly apiKey: string;
 }
 
 export interface Limits {
@@ -111,22 +126,29 @@ function messageOf(error: unknown): string {
 /** Puts the variables over the file's keys, and returns how to call a place. */
 function overlay(raw: Raw, environment: Environment): Place {
   const variables = new Map<string, string>();
-  for (const [variable, [table, key]] of Object.entries(environmentKeys)) {
+  for (const [variable, [table, key, as]] of Object.entries(environmentKeys)) {
     const value = environment[variable];
     if (value === undefined || value === "") continue;
     variables.set(`${table}.${key}`, variable);
     const settings = raw[table] ?? {};
     // What is no table stays: the schema names it.
-    if (typeof settings === "object") raw[table] = { ...settings, [key]: /^[0-9]{1,15}$/.test(value) ? Number(value) : value };
+    if (typeof settings === "object") raw[table] = { ...settings, [key]: valueOf(value, as) };
   }
   return (keys) => {
-    const path = keys.map((key) => (typeof key === "number" ? `[${key}]` : `.${key}`)).join("");
-    return variables.get(path.slice(1)) ?? path.slice(1);
+    const inner = (rest: typeof keys): string => rest.map((key) => (typeof key === "number" ? `[${key}]` : `.${key}`)).join("");
+    const variable = variables.get(`${keys[0]}.${keys[1]}`);
+    return variable === undefined ? inner(keys).slice(1) : variable + inner(keys.slice(2));
   };
 }
 
+/** A variable's text as the file would say it. What is no integer stays a text, which the schema then names. */
+function valueOf(text: string, as: "integer" | "list" | undefined): unknown {
+  if (as === "list") return text.split(",").map((part) => part.trim());
+  return as === "integer" && /^[0-9]{1,15}$/.test(text) ? Number(text) : text;
+}
+
 function freeze(settings: Settings): Config {
-  const { server, redis, log, limits } = settings;
+  const { server, redis, auth, log, limits } = settings;
   const kinds = kindsOf(settings);
   const listed: readonly BroadcastSettings[] = settings.broadcasts ?? (settings.channels === undefined ? builtinBroadcasts : []);
   return Object.freeze({
@@ -149,6 +171,14 @@ function freeze(settings: Settings): Config {
       publishQueueBytes: limits.publish_queue_bytes,
       publishTimeoutMs: parseDuration(limits.publish_timeout),
     }),
+    auth: Object.freeze({
+      jwtSecret: auth.jwt_secret,
+      publicKey: auth.public_key === "" ? undefined : parsePublicKey(auth.public_key),
+      jwksUrl: auth.jwks_url,
+      apiKey: auth.api_key,
+    }),
+    origins: server.origins,
+    trustedProxies: server.trusted_proxies,
     kinds,
     broadcasts: listed.map(({ path, pattern, message }) => {
       const target = targetOf(kinds, path);

@@ -1,5 +1,5 @@
 import { Type, type Static, type TInteger, type TString, type TUnsafe } from "@sinclair/typebox";
-import type { OnGap } from "../channels/kind.ts";
+import type { Access, OnGap, PublishRule } from "../channels/kind.ts";
 import { DURATION } from "../duration.ts";
 import { logLevels, type LogFormat, type LogLevel } from "../log.ts";
 
@@ -8,10 +8,9 @@ import { logLevels, type LogFormat, type LogLevel } from "../log.ts";
  * when the value does not fit.
  */
 
-/** Not served by this build: to set it is a fault, so that nobody believes in what is not there. */
-const later = Type.Optional(Type.Never({ allowed: "nothing: this build does not serve this setting yet" }));
-
 const text = (value: string, allowed = "a text"): TString => Type.String({ default: value, allowed });
+
+const texts = (what: string) => Type.Array(Type.String({ allowed: "a text" }), { default: [], allowed: `a list of ${what}` });
 
 const integer = (value: number, minimum: number, maximum: number): TInteger =>
   Type.Integer({ default: value, minimum, maximum, allowed: `an integer from ${minimum} to ${maximum}` });
@@ -20,9 +19,12 @@ const duration = (value: string): TString =>
   Type.String({ default: value, pattern: DURATION, allowed: 'digits and ms, s, m, h or d, as in "10s"' });
 
 const oneOf = <T extends string>(value: T, choices: readonly T[]): TUnsafe<T> =>
-  Type.Unsafe<T>(
-    Type.String({ default: value, pattern: `^(${choices.join("|")})$`, allowed: choices.map((choice) => `"${choice}"`).join(", ") }),
-  );
+  Type.Unsafe<T>(Type.String({ default: value, pattern: `^(${choices.join("|")})$`, allowed: listed(choices) }));
+
+const choice = <T extends string>(...choices: readonly T[]) =>
+  Type.Optional(Type.Unsafe<T>(Type.String({ pattern: `^(${choices.join("|")})$`, allowed: listed(choices) })));
+
+const listed = (choices: readonly string[]): string => choices.map((one) => `"${one}"`).join(", ");
 
 const closed = { additionalProperties: false } as const;
 const table = { ...closed, default: {}, allowed: "a table" } as const;
@@ -51,9 +53,9 @@ const kind = Type.Object(
       ),
     ),
     presence: Type.Optional(Type.Boolean({ allowed: "true or false" })),
-    access: later,
-    publish: later,
-    owner: later,
+    access: choice<Access>("open", "token"),
+    publish: choice<PublishRule>("open", "token", "key"),
+    owner: Type.Optional(Type.String({ allowed: "a value of the path, without braces" })),
   },
   { ...closed, allowed: "a table" },
 );
@@ -73,9 +75,10 @@ export const settingsSchema = Type.Object(
       {
         host: Type.String({ default: "0.0.0.0", minLength: 1, allowed: "an address to listen on" }),
         port: integer(9001, 0, 65535),
-        workers: later,
-        origins: later,
-        trusted_proxies: later,
+        // More than one is not served yet, and a fault, so that nobody believes in what is not there.
+        workers: Type.Integer({ default: 1, minimum: 1, maximum: 1, allowed: "1: this build does not serve more yet" }),
+        origins: texts("origins as browsers send them"),
+        trusted_proxies: texts("addresses or CIDRs"),
         timezone: text("", 'an IANA time zone, as in "Asia/Shanghai"'),
         drain_timeout: duration("10s"),
         ping_interval: duration("25s"),
@@ -86,9 +89,7 @@ export const settingsSchema = Type.Object(
       { url: text("", "redis://host:port or rediss://host:port, with credentials, without database"), prefix: text("") },
       table,
     ),
-    auth: Type.Optional(
-      Type.Object({ jwt_secret: later, public_key: later, jwks_url: later, api_key: later }, { ...closed, allowed: "a table" }),
-    ),
+    auth: Type.Object({ jwt_secret: text(""), public_key: text(""), jwks_url: text(""), api_key: text("") }, table),
     log: Type.Object({ level: oneOf<LogLevel>("info", logLevels), format: oneOf<LogFormat>("json", ["json", "pretty"]) }, table),
     limits: Type.Object(
       {
@@ -111,15 +112,15 @@ export const settingsSchema = Type.Object(
 
 export type Settings = Static<typeof settingsSchema>;
 
-/** The environment variables that are settings, and the keys that they win over. */
-export const environmentKeys: Readonly<Record<string, readonly [table: string, key: string]>> = {
+/** The environment variables that are settings, the keys that they win over, and what is made of their text. */
+export const environmentKeys: Readonly<Record<string, readonly [table: string, key: string, as?: "integer" | "list"]>> = {
   HOST: ["server", "host"],
-  PORT: ["server", "port"],
-  WORKERS: ["server", "workers"],
+  PORT: ["server", "port", "integer"],
+  WORKERS: ["server", "workers", "integer"],
   REDIS_URL: ["redis", "url"],
   LOCKSTEP_JWT_SECRET: ["auth", "jwt_secret"],
   LOCKSTEP_API_KEY: ["auth", "api_key"],
-  LOCKSTEP_ORIGINS: ["server", "origins"],
+  LOCKSTEP_ORIGINS: ["server", "origins", "list"],
   LOG_LEVEL: ["log", "level"],
   TZ: ["server", "timezone"],
 };

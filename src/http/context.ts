@@ -1,14 +1,27 @@
-import type { Config } from "../config/config.ts";
+import type { Access } from "../access/access.ts";
 import type { ClientHouse } from "../clients/connection.ts";
 import type { EventTopics } from "../clients/event-topics.ts";
+import type { Config } from "../config/config.ts";
+import type { Networks } from "../config/networks.ts";
+import type { Origins } from "./origins.ts";
 
 /** What the routes need of the instance. */
 export interface Instance {
-  readonly config: Config;
+  /** What holds now: read once for each request, so that a reload does not change it half-way. */
+  readonly rules: Rules;
   /** What clients share: the hub, their places, the counts, the log. */
   readonly house: ClientHouse;
   readonly eventTopics: EventTopics;
   readonly draining: () => boolean;
   /** @throws Problem `draining`, once the instance takes nothing new */
   readonly accept: () => void;
+}
+
+/** What a reload replaces, all of it at once. */
+export interface Rules {
+  readonly config: Config;
+  readonly access: Access;
+  readonly origins: Origins;
+  /** Those whose word on addresses counts. */
+  readonly proxies: Networks;
 }

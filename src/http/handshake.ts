@@ -23,6 +23,7 @@ export function checkHandshake(headers: Headers): Record<string, string> {
   }
   const offered = headers.get("sec-websocket-protocol")?.trim() ?? "";
   if (offered === "") return {};
+  // A token beside it is no protocol, and is never answered with.
   if (!offered.split(",").some((protocol) => protocol.trim() === SUBPROTOCOL)) {
     throw new Problem("unknown-subprotocol", `The server speaks the subprotocol ${SUBPROTOCOL}, or none.`);
   }

@@ -1,17 +1,21 @@
 import { Elysia } from "elysia";
 import { Problem } from "../errors.ts";
 import type { Instance } from "./context.ts";
-import { methodNotAllowed } from "./problems.ts";
+import { otherMethods } from "./problems.ts";
 
 /** `GET /livez`: the process turns. `GET /readyz`: clients may come. */
 export function health(instance: Instance) {
   return new Elysia({ name: "health" })
-    .get("/livez", () => Response.json({ status: "live" }))
-    .get("/readyz", () => {
+    .get("/livez", ({ request }) => {
+      instance.rules.origins.require(request.headers);
+      return Response.json({ status: "live" });
+    })
+    .get("/readyz", ({ request }) => {
+      instance.rules.origins.require(request.headers);
       instance.accept();
       if (!instance.house.hub.bus.ready) throw new Problem("bus-away", "The bus is away, or not every subscription is live.");
       return Response.json({ status: "ready" });
     })
-    .all("/livez", methodNotAllowed("GET"))
-    .all("/readyz", methodNotAllowed("GET"));
+    .all("/livez", otherMethods(instance, "GET"))
+    .all("/readyz", otherMethods(instance, "GET"));
 }

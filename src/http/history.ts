@@ -3,8 +3,8 @@ import { Problem } from "../errors.ts";
 import type { Message } from "../message.ts";
 import { formatPosition } from "../position.ts";
 import type { Instance } from "./context.ts";
-import { ANY_ORIGIN } from "./cors.ts";
-import { methodNotAllowed } from "./problems.ts";
+import { credentialOf } from "./credential.ts";
+import { otherMethods } from "./problems.ts";
 import { integerOf, sinceOf } from "./query.ts";
 import { targetChannel, targetQuery } from "./target.ts";
 
@@ -14,11 +14,15 @@ const MAX_LIMIT = 1000;
 
 /** `GET /history/<path>`: what is kept of a channel, ascending. */
 export function history(instance: Instance) {
-  const { config, house } = instance;
+  const { house } = instance;
   return new Elysia({ name: "history" })
     .get(`${ROUTE}*`, async ({ request }) => {
-      const { kind, channel } = targetChannel(request.url, ROUTE, config.kinds);
+      const { config, access, origins } = instance.rules;
+      origins.require(request.headers);
+      const target = targetChannel(request.url, ROUTE, config.kinds);
+      const { kind, channel } = target;
       if (kind.history === undefined) throw new Problem("no-history", "This channel keeps no history.");
+      access.requireJoin(await access.identify(credentialOf(request)), target);
       const query = targetQuery(request.url);
       const since = query.get("since");
       const limit = integerOf("limit", query.get("limit") ?? String(DEFAULT_LIMIT), 1, MAX_LIMIT);
@@ -31,9 +35,9 @@ export function history(instance: Instance) {
         resumed,
         messages: messages.map((message, index) => inJson(formatPosition(epoch, start + 1 + index), message)),
       };
-      return Response.json(answer, { headers: ANY_ORIGIN });
+      return Response.json(answer, { headers: origins.corsHeaders(request.headers) });
     })
-    .all(`${ROUTE}*`, methodNotAllowed("GET"));
+    .all(`${ROUTE}*`, otherMethods(instance, "GET"));
 }
 
 function inJson(id: string, message: Message): { id: string; text: string } | { id: string; base64: string } {

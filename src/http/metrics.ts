@@ -3,7 +3,8 @@ import { monitorEventLoopDelay } from "node:perf_hooks";
 import { Elysia } from "elysia";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { Instance } from "./context.ts";
-import { methodNotAllowed } from "./problems.ts";
+import { credentialOf } from "./credential.ts";
+import { otherMethods } from "./problems.ts";
 
 const LAG_RESOLUTION_MS = 10;
 const LAG_QUANTILE = 99;
@@ -34,8 +35,14 @@ export class Metrics {
     instance.house.counts.onPublished = (seconds) => duration.observe(seconds);
     const plugin = new Elysia({ name: "metrics" });
     plugin
-      .get("/metrics", async () => new Response(await registry.metrics(), { headers: { "content-type": registry.contentType } }))
-      .all("/metrics", methodNotAllowed("GET"));
+      .get("/metrics", async ({ request }) => {
+        const { access, origins } = instance.rules;
+        origins.require(request.headers);
+        const caller = await access.identify(credentialOf(request));
+        if (access.keyed) access.requireKey(caller);
+        return new Response(await registry.metrics(), { headers: { "content-type": registry.contentType } });
+      })
+      .all("/metrics", otherMethods(instance, "GET"));
     this.plugin = plugin;
   }
 

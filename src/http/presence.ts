@@ -1,22 +1,26 @@
 import { Elysia } from "elysia";
 import { Problem } from "../errors.ts";
 import type { Instance } from "./context.ts";
-import { ANY_ORIGIN } from "./cors.ts";
-import { methodNotAllowed } from "./problems.ts";
+import { credentialOf } from "./credential.ts";
+import { otherMethods } from "./problems.ts";
 import { targetChannel } from "./target.ts";
 
 const ROUTE = "/presence/";
 
 /** `GET /presence/<path>`: who is on a channel, cluster-wide. */
 export function presence(instance: Instance) {
-  const { config, house } = instance;
+  const { house } = instance;
   return new Elysia({ name: "presence" })
     .get(`${ROUTE}*`, async ({ request }) => {
-      const { kind, channel } = targetChannel(request.url, ROUTE, config.kinds);
+      const { config, access, origins } = instance.rules;
+      origins.require(request.headers);
+      const target = targetChannel(request.url, ROUTE, config.kinds);
+      const { kind, channel } = target;
       if (!kind.presence) throw new Problem("no-presence", "This channel does not tell who is on it.");
+      access.requireJoin(await access.identify(credentialOf(request)), target);
       const { count, members } = await house.hub.presence.present(channel);
       const answer = { channel, count, members: Array.from(members, ([id, connections]) => ({ id, connections })) };
-      return Response.json(answer, { headers: ANY_ORIGIN });
+      return Response.json(answer, { headers: origins.corsHeaders(request.headers) });
     })
-    .all(`${ROUTE}*`, methodNotAllowed("GET"));
+    .all(`${ROUTE}*`, otherMethods(instance, "GET"));
 }

@@ -1,16 +1,25 @@
 import { Elysia } from "elysia";
-import type { Counts } from "../counts.ts";
 import { faults, Problem } from "../errors.ts";
-import { describeError, type Log } from "../log.ts";
-import { ANY_ORIGIN } from "./cors.ts";
-import { badHost } from "./target.ts";
+import { describeError } from "../log.ts";
+import { addressOf } from "./address.ts";
+import type { Instance } from "./context.ts";
+import { badHost, targetPath } from "./target.ts";
 
 /** The one edge where errors become answers: `application/problem+json` (RFC 9457). What is no `Problem` is logged and shows nothing of itself. */
-export function problems(log: Log, counts: Counts) {
-  return new Elysia({ name: "problems" }).onError({ as: "global" }, ({ code, error, request }) => {
+export function problems(instance: Instance) {
+  const { counts, log, refusals } = instance.house;
+  return new Elysia({ name: "problems" }).onError({ as: "global" }, ({ code, error, request, server }) => {
     const problem = asProblem(code, error, request);
+    const { origins, proxies } = instance.rules;
     counts.refuse(problem.fault);
-    return problemResponse(problem);
+    refusals.note({
+      reason: problem.fault,
+      detail: problem.message,
+      subject: problem.subject,
+      address: addressOf(request, server, proxies),
+      where: `${request.method} ${targetPath(request.url)}`,
+    });
+    return problemResponse(problem, origins.corsHeaders(request.headers));
   });
 
   function asProblem(code: unknown, error: unknown, request: Request): Problem {
@@ -21,17 +30,19 @@ export function problems(log: Log, counts: Counts) {
   }
 }
 
-function problemResponse(problem: Problem): Response {
+function problemResponse(problem: Problem, cors: Record<string, string>): Response {
   const { status, title, retryAfter } = faults[problem.fault];
-  const headers = new Headers({ ...ANY_ORIGIN, ...problem.headers, "content-type": "application/problem+json" });
+  const headers = new Headers({ ...cors, ...problem.headers, "content-type": "application/problem+json" });
   if (retryAfter !== undefined) headers.set("retry-after", String(retryAfter));
   const body = { type: `urn:lockstep:problem:${problem.fault}`, title, status, detail: problem.message };
   return new Response(JSON.stringify(body), { status, headers });
 }
 
-/** The answer of a known route to another method (RFC 9110 §15.5.6). */
-export function methodNotAllowed(allow: string): () => never {
-  return () => {
+/** The answer of a known route to another method (RFC 9110 §15.5.6), or to a browser that asks before it sends one. */
+export function otherMethods(instance: Instance, allow: string): (context: { request: Request }) => Response {
+  return ({ request }) => {
+    const answer = instance.rules.origins.preflight(request, allow);
+    if (answer !== undefined) return answer;
     throw new Problem("wrong-method", `This route takes ${allow} only.`, { allow });
   };
 }

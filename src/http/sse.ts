@@ -1,13 +1,15 @@
 import { Elysia } from "elysia";
+import { expiryOf, subjectOf, type Caller } from "../access/caller.ts";
 import type { Resolved } from "../channels/kind.ts";
 import { EventStream } from "../clients/event-stream.ts";
 import { Problem } from "../errors.ts";
 import { describeError } from "../log.ts";
 import type { JoinFrom } from "../hub/joining.ts";
 import type { Seat } from "../hub/local-channel.ts";
+import { addressOf } from "./address.ts";
 import type { Instance } from "./context.ts";
-import { ANY_ORIGIN } from "./cors.ts";
-import { methodNotAllowed } from "./problems.ts";
+import { credentialOf } from "./credential.ts";
+import { otherMethods } from "./problems.ts";
 import { parseEventsQuery } from "./query.ts";
 import { targetChannel, targetQuery } from "./target.ts";
 
@@ -16,7 +18,6 @@ const RETRY_MS = 100;
 /** Bun ends a connection on which nothing has moved for so long, in seconds. */
 const CUT_S = 1;
 const HEADERS = {
-  ...ANY_ORIGIN,
   "content-type": "text/event-stream",
   "cache-control": "no-store",
   "x-accel-buffering": "no",
@@ -29,24 +30,30 @@ const HEADERS = {
  * EventSource stops for good at any answer but 200, so a bus that is away or an instance that drains is a stream that waits or ends.
  */
 export function serverSentEvents(instance: Instance) {
-  const { config, house, eventTopics } = instance;
+  const { house, eventTopics } = instance;
   const { hub, connections } = house;
   return new Elysia({ name: "server-sent-events" })
     .get(`${ROUTE}*`, async ({ request, server }) => {
       // Elysia answers HEAD with the headers of GET, which would join, and never end.
       if (request.method === "HEAD") throw new Problem("wrong-method", "This route takes GET only.", { allow: "GET" });
-      const address = server?.requestIP(request)?.address ?? "unknown";
+      const { config, access, origins, proxies } = instance.rules;
+      origins.require(request.headers);
+      const address = addressOf(request, server, proxies);
       connections.admit(address);
       let target: Resolved;
+      let caller: Caller;
       let from: JoinFrom | undefined;
       try {
         target = targetChannel(request.url, ROUTE, config.kinds);
+        caller = await access.identify(credentialOf(request));
+        access.requireJoin(caller, target);
         ({ from } = parseEventsQuery(targetQuery(request.url), request.headers, target.kind));
       } catch (error) {
         connections.release(address);
         throw error;
       }
-      const stream = new EventStream(house, eventTopics, target.kind, address);
+      const guest = { address, subject: subjectOf(caller), expiresMs: expiryOf(caller), mayPublish: false };
+      const stream = new EventStream(house, eventTopics, target.kind, guest);
       request.signal.addEventListener("abort", () => stream.end());
       server?.timeout(request, 0);
       if (instance.draining()) {
@@ -58,10 +65,10 @@ export function serverSentEvents(instance: Instance) {
       }
       return new Response(
         bodyOf(stream, () => server?.timeout(request, CUT_S)),
-        { headers: HEADERS },
+        { headers: { ...origins.corsHeaders(request.headers), ...HEADERS } },
       );
     })
-    .all(`${ROUTE}*`, methodNotAllowed("GET"));
+    .all(`${ROUTE}*`, otherMethods(instance, "GET"));
 
   /** Whether there is nothing more to wait for. */
   async function join(stream: EventStream, target: Resolved, from: JoinFrom | undefined): Promise<boolean> {

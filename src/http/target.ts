@@ -31,6 +31,11 @@ export function targetQuery(url: string): URLSearchParams {
   return new URLSearchParams(splitTarget(url).query);
 }
 
+/** The path of a request, without the query: that may hold a token. */
+export function targetPath(url: string): string {
+  return badHost(url) === undefined ? splitTarget(url).path : (url.split("?")[0] ?? "");
+}
+
 function splitTarget(url: string): { path: string; query: string } {
   const start = url.indexOf("/", url.indexOf("://") + 3);
   const mark = url.indexOf("?", start);

@@ -1,10 +1,15 @@
 import { Elysia } from "elysia";
+import { expiryOf, subjectOf } from "../access/caller.ts";
+import type { WebSocketHandler } from "bun";
 import { Connection } from "../clients/connection.ts";
 import { Problem } from "../errors.ts";
+import type { Limits } from "../config/config.ts";
 import type { Seat } from "../hub/local-channel.ts";
+import { addressOf } from "./address.ts";
 import type { Instance } from "./context.ts";
+import { credentialOf } from "./credential.ts";
 import { checkHandshake } from "./handshake.ts";
-import { methodNotAllowed } from "./problems.ts";
+import { otherMethods } from "./problems.ts";
 import { parseHistoryQuery } from "./query.ts";
 import { targetChannel, targetQuery } from "./target.ts";
 
@@ -13,18 +18,21 @@ const ROUTE = "/ws/";
 /**
  * `GET /ws/<path>`: a WebSocket on a channel.
  *
- * An ordinary route that upgrades: Elysia's `.ws()` parses text before any hook sees it. Elysia hands the events of a socket to
- * the methods of its data, whoever made it, and this is the one place that leans on that.
+ * An ordinary route that upgrades: Elysia's `.ws()` parses text before any hook sees it.
  */
 export function websocket(instance: Instance) {
-  const { config, house } = instance;
+  const { house } = instance;
   const { hub, connections } = house;
   return new Elysia({ name: "websocket" })
     .get(`${ROUTE}*`, async ({ request, server }) => {
-      const address = server?.requestIP(request)?.address ?? "unknown";
+      const { config, access, origins, proxies } = instance.rules;
+      origins.require(request.headers);
+      const address = addressOf(request, server, proxies);
       connections.admit(address);
       try {
         const target = targetChannel(request.url, ROUTE, config.kinds);
+        const caller = await access.identify(credentialOf(request));
+        access.requireJoin(caller, target);
         const { from, hello } = parseHistoryQuery(targetQuery(request.url), target.kind);
         const headers = checkHandshake(request.headers);
         instance.accept();
@@ -32,7 +40,9 @@ export function websocket(instance: Instance) {
         // From here to the upgrade nothing waits: what the seat promises holds for this turn only.
         try {
           instance.accept();
-          const data = new Connection(house, target, seat, address, hello);
+          const mayPublish = access.mayPublish(caller, target);
+          const guest = { address, subject: subjectOf(caller), expiresMs: expiryOf(caller), mayPublish };
+          const data = new Connection(house, seat, guest, hello);
           if (server?.upgrade(request, { data, headers: { ...headers, ...positionHeaders(seat) } }) !== true)
             throw new Problem("malformed-request", "The connection cannot be upgraded.");
           return undefined;
@@ -45,7 +55,26 @@ export function websocket(instance: Instance) {
         throw error;
       }
     })
-    .all(`${ROUTE}*`, methodNotAllowed("GET"));
+    .all(`${ROUTE}*`, otherMethods(instance, "GET"));
+}
+
+/** What Bun does for sockets, and whom it tells: the connection that was given to `upgrade`. */
+export function socketEvents({ maxMessageBytes }: Limits): WebSocketHandler<Connection> {
+  return {
+    maxPayloadLength: maxMessageBytes,
+    // Slow readers are found by the hub's look at their backlogs, dead ones by own pings: Bun's limit drops in silence,
+    // and its time-out never comes on a busy channel.
+    backpressureLimit: 0,
+    idleTimeout: 0,
+    sendPings: false,
+    perMessageDeflate: false,
+    open: (socket) => socket.data.open(socket),
+    message: (socket, message) => socket.data.message(socket, message),
+    drain: (socket) => socket.data.drain(),
+    ping: (socket) => socket.data.ping(),
+    pong: (socket) => socket.data.pong(),
+    close: (socket, code, reason) => socket.data.close(socket, code, reason),
+  };
 }
 
 /** Where what follows begins, and whether that is where the client wanted to go on. */

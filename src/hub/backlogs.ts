@@ -1,21 +1,28 @@
 import type { LocalChannel } from "./local-channel.ts";
 
 const CHECK_MS = 50;
+const MIN_CHECK_BYTES = 16_384;
 
-/** Looks at what waits for the clients of channels: whenever so much was delivered on one, and every 50 ms. */
+export interface BacklogLimits {
+  /** Bytes that may wait for one client. */
+  readonly slowConsumerBytes: number;
+}
+
+/** Looks at what waits for the clients of channels: whenever a quarter of what may wait was delivered on one, and every 50 ms. */
 export class Backlogs {
-  readonly #checkBytes: number;
+  readonly #limits: BacklogLimits;
   readonly #unchecked = new Set<LocalChannel>();
   readonly #timer = setInterval(() => this.#checkAll(), CHECK_MS);
 
-  constructor(checkBytes: number) {
-    this.#checkBytes = checkBytes;
+  /** @param limits may change at any time */
+  constructor(limits: BacklogLimits) {
+    this.#limits = limits;
   }
 
   /** @param length of a message, in UTF-16 units of text or bytes of binary */
   delivered(local: LocalChannel, length: number): void {
     local.unchecked += length;
-    if (local.unchecked >= this.#checkBytes) this.#check(local);
+    if (local.unchecked >= Math.max(MIN_CHECK_BYTES, this.#limits.slowConsumerBytes / 4)) this.#check(local);
     else this.#unchecked.add(local);
   }
 

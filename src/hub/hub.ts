@@ -1,10 +1,10 @@
 import type { Bus, BusListener, Entries, History, Presence, Sender } from "../bus/bus.ts";
-import type { Kind, Resolved } from "../channels/kind.ts";
+import type { Resolved } from "../channels/kind.ts";
 import type { Counts } from "../counts.ts";
 import { Problem } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { Message } from "../message.ts";
-import { Backlogs } from "./backlogs.ts";
+import { Backlogs, type BacklogLimits } from "./backlogs.ts";
 import { CatchUps } from "./catch-ups.ts";
 import { GapClosings } from "./gap-closings.ts";
 import { Joining, type JoinFrom } from "./joining.ts";
@@ -23,8 +23,8 @@ export interface HubOptions {
   openBus(listener: BusListener): Promise<Bus>;
   /** Sends a message to all local clients that listen to a topic; `epoch` is empty on a channel without history. */
   readonly broadcast: (topic: string, message: Message, epoch: string, offset: number) => void;
-  /** Backlogs are looked at whenever so much was delivered on a channel, and every 50 ms. */
-  readonly backlogCheckBytes: number;
+  /** It may change at any time. */
+  readonly limits: BacklogLimits;
   readonly counts: Counts;
   readonly log: Log;
 }
@@ -52,7 +52,7 @@ export class Hub implements BusListener {
 
   private constructor(options: HubOptions) {
     this.#options = options;
-    this.#backlogs = new Backlogs(options.backlogCheckBytes);
+    this.#backlogs = new Backlogs(options.limits);
     this.#catchUps = new CatchUps({
       history: () => this.history,
       wanted: (local) => this.#channels.get(local.name) === local,
@@ -111,8 +111,8 @@ export class Hub implements BusListener {
    *
    * @throws Problem `bus-away` after 2.5 s
    */
-  async reserve({ kind, channel }: Resolved, from?: JoinFrom): Promise<Seat> {
-    const seat = new Seat(this.#enter(channel, kind));
+  async reserve(target: Resolved, from?: JoinFrom): Promise<Seat> {
+    const seat = new Seat(this.#enter(target), target);
     this.#hold(seat);
     try {
       seat.opening = await this.#joining.prepare(seat, from);
@@ -131,7 +131,7 @@ export class Hub implements BusListener {
     const { local } = seat;
     seat.subscriber = subscriber;
     this.#options.counts.joins += 1;
-    if (local.kind.presence) this.presence.enter(local.name, null);
+    if (local.kind.presence) this.presence.enter(local.name, subscriber.subject);
     return this.#sit(seat, subscriber);
   }
 
@@ -172,7 +172,7 @@ export class Hub implements BusListener {
       local.untold.delete(subscriber);
       this.#gaps.delete(subscriber);
       subscriber.unlisten(local.topic);
-      if (local.kind.presence) this.presence.leave(local.name, null);
+      if (local.kind.presence) this.presence.leave(local.name, subscriber.subject);
     }
     // A client with a gap may have stayed longer than its channel: another one stands under the name then.
     if (!local.empty || this.#channels.get(local.name) !== local) return;
@@ -247,7 +247,7 @@ export class Hub implements BusListener {
     return `${(this.#topics += 1)} ${channel}`;
   }
 
-  #enter(channel: string, kind: Kind): LocalChannel {
+  #enter({ kind, channel }: Resolved): LocalChannel {
     let local = this.#channels.get(channel);
     if (local === undefined) {
       local = new LocalChannel(channel, kind, this.#topic(channel), (self) => ({

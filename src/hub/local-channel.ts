@@ -1,4 +1,4 @@
-import type { Kind } from "../channels/kind.ts";
+import type { Kind, Resolved } from "../channels/kind.ts";
 import type { Message } from "../message.ts";
 import { formatPosition } from "../position.ts";
 import { Follower, type FollowerListener } from "./follower.ts";
@@ -55,6 +55,8 @@ export interface Opening {
  */
 export class Seat {
   readonly local: LocalChannel;
+  /** What it is on. The kind may be replaced by a newer one that calls the channel the same. */
+  target: Resolved;
   state: "reserved" | "replaying" | "taken" | "left" = "reserved";
   /** Whether the follower holds messages for it. */
   holding = false;
@@ -65,8 +67,9 @@ export class Seat {
   stuckSinceMs: number | undefined;
   #stoppedAt: string | undefined;
 
-  constructor(local: LocalChannel) {
+  constructor(local: LocalChannel, target: Resolved) {
     this.local = local;
+    this.target = target;
   }
 
   /** The channel's name on the bus. */

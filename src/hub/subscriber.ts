@@ -3,6 +3,8 @@ import type { ClosingFaultName } from "../errors.ts";
 
 /** A local client of one channel, whatever carries it. */
 export interface Subscriber {
+  /** Who it is among those present; null: nobody in particular. */
+  readonly subject: string | null;
   /**
    * What becomes of it when messages may have been missed: it is closed, it goes on, or it is told and goes on. It is told where
    * what follows begins, null on a channel without history, before it gets anything more.

@@ -1,16 +1,22 @@
-/** A token bucket (https://en.wikipedia.org/wiki/Token_bucket): `rate` a second on average, twice that in a burst. */
+/** A token bucket (https://en.wikipedia.org/wiki/Token_bucket): a rate a second on average, twice that in a burst. */
 export class TokenBucket {
-  readonly #rate: number;
+  #rate: number;
   #tokens: number;
   #filledMs = Date.now();
 
+  /** @param rate tokens a second; 0: without limit */
   constructor(rate: number) {
     this.#rate = rate;
     this.#tokens = rate * 2;
   }
 
-  /** Takes a token; false if none is there. */
-  take(): boolean {
+  /** Takes a token; false if none is there. @param rate another from now on */
+  take(rate = this.#rate): boolean {
+    if (rate !== this.#rate) {
+      this.#tokens = rate * 2;
+      this.#rate = rate;
+    }
+    if (rate === 0) return true;
     const nowMs = Date.now();
     if (nowMs > this.#filledMs) {
       this.#tokens = Math.min(this.#rate * 2, this.#tokens + ((nowMs - this.#filledMs) * this.#rate) / 1000);

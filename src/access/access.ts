@@ -1,0 +1,91 @@
+import { createHash, timingSafeEqual } from "node:crypto";
+import type { Resolved } from "../channels/kind.ts";
+import type { Auth } from "../config/config.ts";
+import { Problem } from "../errors.ts";
+import type { Log } from "../log.ts";
+import { KEY, NOBODY, subjectOf, type Caller } from "./caller.ts";
+import { Tokens } from "./tokens.ts";
+
+/** What a request brings to say who it is. */
+export interface Credential {
+  readonly token: string;
+  /** Only a Bearer token in a header may be the API key: urls end up in logs. */
+  readonly mayBeKey: boolean;
+}
+
+/** RFC 6750 §3: how a 401 and a 403 say what is missing. */
+const CHALLENGE = 'Bearer realm="lockstep"';
+const INVALID_TOKEN = `${CHALLENGE}, error="invalid_token"`;
+const INSUFFICIENT_SCOPE = `${CHALLENGE}, error="insufficient_scope"`;
+
+/** Who may do what (contract §5). Without keys there are no tokens, and what asks for none is open. */
+export class Access {
+  readonly #tokens: Tokens;
+  readonly #apiKey: Buffer | undefined;
+
+  constructor(auth: Auth, log: Log) {
+    this.#tokens = new Tokens(auth, log);
+    this.#apiKey = auth.apiKey === "" ? undefined : digest(auth.apiKey);
+  }
+
+  /** Whether any key is set. */
+  get keyed(): boolean {
+    return this.#tokens.any || this.#apiKey !== undefined;
+  }
+
+  /** @throws Problem `unauthorized` for a token that is not valid, also where none is needed */
+  async identify(credential: Credential | undefined): Promise<Caller> {
+    if (credential === undefined || !this.keyed) return NOBODY;
+    const { token, mayBeKey } = credential;
+    if (mayBeKey && this.#isKey(token)) return KEY;
+    const holder = await this.#tokens.verify(token);
+    if (holder === undefined) throw unauthorized("The token is not valid here.", INVALID_TOKEN);
+    return holder;
+  }
+
+  /** @throws Problem `unauthorized`, `forbidden` */
+  requireJoin(caller: Caller, target: Resolved): void {
+    if (!this.#allows(caller, "subscribe", target)) throw refusal(caller, "join or read this channel");
+  }
+
+  /** @throws Problem `unauthorized`, `forbidden` */
+  requirePublish(caller: Caller, target: Resolved): void {
+    if (!this.mayPublish(caller, target)) throw refusal(caller, "publish on this channel");
+  }
+
+  mayPublish(caller: Caller, target: Resolved): boolean {
+    return this.#allows(caller, "publish", target);
+  }
+
+  /** @throws Problem `unauthorized`, `forbidden` for all but the API key */
+  requireKey(caller: Caller): void {
+    if (caller.by !== "key") throw refusal(caller, "do this: it takes the API key");
+  }
+
+  #allows(caller: Caller, right: "subscribe" | "publish", { kind, segments, owner }: Resolved): boolean {
+    if (caller.by === "key") return true;
+    const rule = (right === "subscribe" ? kind.access : kind.publish) ?? (this.keyed ? "token" : "open");
+    if (rule === "key") return false;
+    if (owner !== undefined && (caller.by !== "token" || caller.subject !== owner)) return false;
+    return rule === "open" || (caller.by === "token" && caller[right].some((pattern) => pattern.matches(segments)));
+  }
+
+  /** In constant time, whatever the lengths. */
+  #isKey(token: string): boolean {
+    return this.#apiKey !== undefined && timingSafeEqual(this.#apiKey, digest(token));
+  }
+}
+
+function digest(text: string): Buffer {
+  return createHash("sha256").update(text).digest();
+}
+
+function refusal(caller: Caller, what: string): Problem {
+  if (caller.by === "nobody") return unauthorized(`It takes a token to ${what}.`, CHALLENGE);
+  const headers = { "www-authenticate": INSUFFICIENT_SCOPE };
+  return new Problem("forbidden", `This token has no right to ${what}.`, headers, subjectOf(caller));
+}
+
+function unauthorized(detail: string, challenge: string): Problem {
+  return new Problem("unauthorized", detail, { "www-authenticate": challenge });
+}

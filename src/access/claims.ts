@@ -1,0 +1,29 @@
+import { Type } from "@sinclair/typebox";
+import { Value } from "@sinclair/typebox/value";
+import type { Holder } from "./caller.ts";
+import { Pattern } from "./pattern.ts";
+
+const patterns = Type.Optional(Type.Array(Type.String()));
+
+const claimsSchema = Type.Object({
+  sub: Type.Optional(Type.String()),
+  exp: Type.Number(),
+  lockstep: Type.Optional(Type.Object({ subscribe: patterns, publish: patterns })),
+});
+
+/** What the claims of a verified token say, or undefined where one is missing or of the wrong type. */
+export function parseClaims(claims: unknown): Holder | undefined {
+  if (!Value.Check(claimsSchema, claims)) return undefined;
+  const { sub, exp, lockstep } = claims;
+  return {
+    by: "token",
+    subject: sub ?? null,
+    expiresMs: exp * 1000,
+    subscribe: parsePatterns(lockstep?.subscribe),
+    publish: parsePatterns(lockstep?.publish),
+  };
+}
+
+function parsePatterns(texts: readonly string[] = []): Pattern[] {
+  return texts.map((text) => Pattern.parse(text)).filter((pattern) => pattern !== undefined);
+}

@@ -1,0 +1,33 @@
+import { parsePublicKey } from "./public-key.ts";
+
+/*
+ * What is wrong with the settings that decide who may come: each answers with what is allowed instead.
+ */
+
+/** An origin as browsers send it (RFC 6454 §6.1); it is compared as a text, so any other form would never match. */
+export function originFault(text: string): string | undefined {
+  const scheme = /^([a-z][a-z0-9+.-]*):\/\/[^/?#\s@*,]+$/.exec(text)?.[1];
+  if (scheme === undefined) return 'an origin as in "https://example.com", without path or *';
+  if (scheme !== "http" && scheme !== "https") return undefined;
+  const { origin = "" } = URL.canParse(text) ? new URL(text) : {};
+  if (origin === "") return 'an origin as in "https://example.com"';
+  return origin === text ? undefined : `${JSON.stringify(origin)}, as browsers write it`;
+}
+
+export function jwksUrlFault(text: string): string | undefined {
+  if (text === "") return undefined;
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const sound = url !== undefined && /^https?:$/.test(url.protocol) && url.username === "" && url.password === "";
+  return sound ? undefined : "an http or https url without credentials";
+}
+
+export function publicKeyFault(pem: string): string | undefined {
+  if (pem === "") return undefined;
+  try {
+    parsePublicKey(pem);
+    return undefined;
+  } catch (error) {
+    const what = error instanceof Error ? error.message : "unreadable";
+    return `a public key in PEM: RSA of 2048 bits or more, P-256 or Ed25519 (${what})`;
+  }
+}

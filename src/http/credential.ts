@@ -1,0 +1,16 @@
+import type { Credential } from "../access/access.ts";
+import { targetQuery } from "./target.ts";
+
+/** Browsers cannot set headers on a WebSocket; a subprotocol is what they can say. */
+export const TOKEN_SUBPROTOCOL = "lockstep.token.";
+
+/** What a request says of who it is: `Authorization: Bearer` (RFC 6750 §2.1), else `?token=`, else a subprotocol. Nothing of it is ever logged. */
+export function credentialOf({ headers, url }: Request): Credential | undefined {
+  const [scheme = "", ...bearer] = headers.get("authorization")?.trim().split(/ +/) ?? [];
+  if (scheme.toLowerCase() === "bearer") return { token: bearer.join(" "), mayBeKey: true };
+  const token = targetQuery(url).get("token") ?? "";
+  if (token !== "") return { token, mayBeKey: false };
+  const offered = headers.get("sec-websocket-protocol")?.split(",") ?? [];
+  const pair = offered.map((protocol) => protocol.trim()).find((protocol) => protocol.startsWith(TOKEN_SUBPROTOCOL));
+  return pair === undefined ? undefined : { token: pair.slice(TOKEN_SUBPROTOCOL.length), mayBeKey: false };
+}
