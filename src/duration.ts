@@ -6,8 +6,13 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 /** What a duration looks like. */
 export const DURATION = "^[0-9]{1,9}(ms|s|m|h|d)$";
 
-/** Milliseconds of a text that looks like a duration; 24 days stand for all that is longer. */
-export function parseDuration(value: string): number {
+/** Milliseconds of a text that looks like a duration. */
+export function durationMs(value: string): number {
   const unit = value.replace(/^[0-9]+/, "");
-  return Math.min(MAX_TIMER_MS, Number.parseInt(value, 10) * (unitMs[unit] ?? 0));
+  return Number.parseInt(value, 10) * (unitMs[unit] ?? 0);
+}
+
+/** The same for a timer: 24 days stand for all that is longer. */
+export function parseDuration(value: string): number {
+  return Math.min(MAX_TIMER_MS, durationMs(value));
 }

@@ -7,10 +7,12 @@ import { Networks } from "./config/networks.ts";
 import { Access } from "./access/access.ts";
 import type { ClientHouse, Connection } from "./clients/connection.ts";
 import { Connections } from "./clients/connections.ts";
+import { Disconnections } from "./clients/disconnections.ts";
 import { EventTopics } from "./clients/event-topics.ts";
 import { Counts } from "./counts.ts";
 import { Problem } from "./errors.ts";
 import type { Instance, Rules } from "./http/context.ts";
+import { disconnect } from "./http/disconnect.ts";
 import { health } from "./http/health.ts";
 import { history } from "./http/history.ts";
 import { Metrics } from "./http/metrics.ts";
@@ -40,6 +42,11 @@ export interface LockstepServer {
    * time-out, each), closes them with 1001, and resolves when everything has ended.
    */
   readonly drain: () => Promise<void>;
+  /**
+   * Goes on by another configuration: channels, broadcasts, limits, keys, origins and proxies. Nobody is disconnected, but for
+   * clients whose path has come to lead to another channel. Returns the settings that differ and need a restart.
+   */
+  readonly reload: (config: Config) => string[];
 }
 
 /**
@@ -74,10 +81,13 @@ export async function createServer(config: Config, log: Log): Promise<LockstepSe
     house,
     eventTopics,
     draining: () => refusal !== undefined,
-    accept: () => {
+    accept: (read) => {
       if (refusal !== undefined) throw refusal;
+      if (read !== rules) throw new Problem("reloaded", "The configuration has just changed; try again.");
     },
   };
+  const disconnections = new Disconnections(hub, connections);
+  if (rules.access.hasSubjects) disconnections.start();
   const metrics = new Metrics(instance);
   const app = new Elysia({ handler: { standardHostname: false } })
     .use(problems(instance))
@@ -86,6 +96,7 @@ export async function createServer(config: Config, log: Log): Promise<LockstepSe
     .use(publish(instance))
     .use(history(instance))
     .use(presence(instance))
+    .use(disconnect(instance, disconnections))
     .use(metrics.plugin)
     .use(health(instance))
     .compile();
@@ -131,8 +142,9 @@ export async function createServer(config: Config, log: Log): Promise<LockstepSe
     refusal = new Problem("draining", "The instance is draining.");
     broadcasts.stop();
     connections.mute();
-    await within(config.drainTimeoutMs, hub.bus.settled());
-    await connections.drain(config.drainTimeoutMs);
+    const { drainTimeoutMs } = rules.config;
+    await within(drainTimeoutMs, hub.bus.settled());
+    await connections.drain(drainTimeoutMs);
     // What still waits is refused now, and HTTP may say so.
     end();
     await within(GOODBYE_MS, running.stop(false));
@@ -142,7 +154,33 @@ export async function createServer(config: Config, log: Log): Promise<LockstepSe
     url: running.url.href,
     port: running.port ?? config.port,
     drain: () => (drained ??= drain()),
+    reload: (next) => {
+      const fixed = fixedDifferences(rules.config, next);
+      if (refusal !== undefined) return fixed;
+      rules = rulesOf(next, log);
+      Object.assign(limits, next.limits);
+      running.reload({ ...serving, websocket: socketEvents(limits) });
+      hub.reload(next.kinds);
+      if (rules.access.hasSubjects) disconnections.start();
+      broadcasts.stop();
+      broadcasts = startBroadcasts(next);
+      return fixed;
+    },
   };
+}
+
+/** The settings that a running server cannot change, and that differ. */
+function fixedDifferences(now: Config, next: Config): string[] {
+  const fixed = [
+    ["host", "server.host"],
+    ["port", "server.port"],
+    ["pingIntervalMs", "server.ping_interval"],
+    ["redisUrl", "redis.url"],
+    ["redisPrefix", "redis.prefix"],
+    ["logLevel", "log.level"],
+    ["logFormat", "log.format"],
+  ] as const;
+  return fixed.filter(([key]) => now[key] !== next[key]).map(([, name]) => name);
 }
 
 function rulesOf(config: Config, log: Log): Rules {

@@ -14,6 +14,7 @@ const floors: readonly (readonly string[])[] = [
   ["clients/"],
   ["http/", "broadcasts.ts"],
   ["server.ts"],
+  ["commands/"],
   ["main.ts"],
 ];
 

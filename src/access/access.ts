@@ -33,6 +33,11 @@ export class Access {
     return this.#tokens.any || this.#apiKey !== undefined;
   }
 
+  /** Whether anybody can come with a subject. */
+  get hasSubjects(): boolean {
+    return this.#tokens.any;
+  }
+
   /** @throws Problem `unauthorized` for a token that is not valid, also where none is needed */
   async identify(credential: Credential | undefined): Promise<Caller> {
     if (credential === undefined || !this.keyed) return NOBODY;

@@ -1,5 +1,5 @@
 import { Problem } from "../errors.ts";
-import { parseDuration } from "../duration.ts";
+import { durationMs } from "../duration.ts";
 import type { Message } from "../message.ts";
 import type { Retention } from "../position.ts";
 import { ChannelName } from "./channel-name.ts";
@@ -78,7 +78,7 @@ export class Kind {
     this.path = settings.path;
     this.onGap = settings.on_gap ?? "close";
     const { history } = settings;
-    this.history = history === undefined ? undefined : { size: history.size, ttlMs: parseDuration(history.ttl) };
+    this.history = history === undefined ? undefined : { size: history.size, ttlMs: durationMs(history.ttl) };
     this.presence = settings.presence ?? false;
     this.access = settings.access;
     this.publish = settings.publish;
@@ -130,6 +130,11 @@ export function nameShape(settings: KindSettings): string {
 
 function nameOf({ name, path }: KindSettings): ChannelName {
   return new ChannelName(name ?? path.replaceAll("/", ":"));
+}
+
+/** Whether who is on one of two channels is on the other: they have one name, and both keep history or both do not. */
+export function isAlike(a: Resolved, b: Resolved): boolean {
+  return a.channel === b.channel && (a.kind.history === undefined) === (b.kind.history === undefined);
 }
 
 /** The first kind that a path is of; none where a ":" in its value would make it a channel of another kind. */

@@ -11,8 +11,9 @@ export function health(instance: Instance) {
       return Response.json({ status: "live" });
     })
     .get("/readyz", ({ request }) => {
-      instance.rules.origins.require(request.headers);
-      instance.accept();
+      const { rules } = instance;
+      rules.origins.require(request.headers);
+      instance.accept(rules);
       if (!instance.house.hub.bus.ready) throw new Problem("bus-away", "The bus is away, or not every subscription is live.");
       return Response.json({ status: "ready" });
     })

@@ -20,7 +20,8 @@ export function publish(instance: Instance) {
     .post(
       `${ROUTE}*`,
       async ({ request }) => {
-        const { config, access, origins } = instance.rules;
+        const { rules } = instance;
+        const { config, access, origins } = rules;
         origins.require(request.headers);
         const target = targetChannel(request.url, ROUTE, config.kinds);
         const caller = await access.identify(credentialOf(request));
@@ -29,7 +30,7 @@ export function publish(instance: Instance) {
         const key = idempotencyKey(request.headers, kind);
         const body = await readBody(request, config.limits.maxMessageBytes);
         const message = kind.encode(asMessage(body, request.headers.get("content-type")), subjectOf(caller));
-        instance.accept();
+        instance.accept(rules);
         const id = await new Promise<string | null>((confirmed, refused) => {
           house.hub.publish(target, message, { confirmed, refused, broken: false }, key);
         });

@@ -1,6 +1,6 @@
 import { Elysia } from "elysia";
 import { expiryOf, subjectOf, type Caller } from "../access/caller.ts";
-import type { Resolved } from "../channels/kind.ts";
+import { isAlike, resolveKind, type Resolved } from "../channels/kind.ts";
 import { EventStream } from "../clients/event-stream.ts";
 import { Problem } from "../errors.ts";
 import { describeError } from "../log.ts";
@@ -72,9 +72,16 @@ export function serverSentEvents(instance: Instance) {
 
   /** Whether there is nothing more to wait for. */
   async function join(stream: EventStream, target: Resolved, from: JoinFrom | undefined): Promise<boolean> {
+    const { config } = instance.rules;
+    const now = resolveKind(config.kinds, target.segments) ?? target;
+    if (!isAlike(now, target)) {
+      // It has waited while the configuration was read anew.
+      stream.retire("gap");
+      return true;
+    }
     let seat: Seat;
     try {
-      seat = await hub.reserve(target, from);
+      seat = await hub.reserve(now, from);
     } catch (error) {
       if (!(error instanceof Problem)) house.log.error("joining failed", { channel: target.channel, error: describeError(error) });
       return stream.ended;

@@ -25,7 +25,8 @@ export function websocket(instance: Instance) {
   const { hub, connections } = house;
   return new Elysia({ name: "websocket" })
     .get(`${ROUTE}*`, async ({ request, server }) => {
-      const { config, access, origins, proxies } = instance.rules;
+      const { rules } = instance;
+      const { config, access, origins, proxies } = rules;
       origins.require(request.headers);
       const address = addressOf(request, server, proxies);
       connections.admit(address);
@@ -35,11 +36,11 @@ export function websocket(instance: Instance) {
         access.requireJoin(caller, target);
         const { from, hello } = parseHistoryQuery(targetQuery(request.url), target.kind);
         const headers = checkHandshake(request.headers);
-        instance.accept();
+        instance.accept(rules);
         const seat = await hub.reserve(target, from);
         // From here to the upgrade nothing waits: what the seat promises holds for this turn only.
         try {
-          instance.accept();
+          instance.accept(rules);
           const mayPublish = access.mayPublish(caller, target);
           const guest = { address, subject: subjectOf(caller), expiresMs: expiryOf(caller), mayPublish };
           const data = new Connection(house, seat, guest, hello);

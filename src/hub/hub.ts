@@ -1,5 +1,5 @@
 import type { Bus, BusListener, Entries, History, Presence, Sender } from "../bus/bus.ts";
-import type { Resolved } from "../channels/kind.ts";
+import { isAlike, resolveKind, type Kind, type Resolved } from "../channels/kind.ts";
 import type { Counts } from "../counts.ts";
 import { Problem } from "../errors.ts";
 import type { Log } from "../log.ts";
@@ -46,6 +46,8 @@ export class Hub implements BusListener {
   readonly #timers: ReturnType<typeof setInterval>[];
   /** Counts the losses of all subscriptions. */
   #generation = 0;
+  /** Channels that the instance itself follows. */
+  #own = 0;
   #topics = 0;
   #live = false;
   #bus: Bus | undefined;
@@ -102,20 +104,42 @@ export class Hub implements BusListener {
 
   /** Channels with clients here. */
   get channels(): number {
-    return this.#channels.size - this.#idle.size;
+    return this.#channels.size - this.#idle.size - this.#own;
+  }
+
+  /**
+   * The instance itself hears each message of a channel with history, from about now on; after a loss also what it missed, as
+   * far as the log reaches.
+   */
+  follow({ kind, channel }: Resolved, hear: (message: Message) => void): void {
+    const listener = (self: LocalChannel) => ({ follow: hear, missed: () => undefined, behind: () => this.#catchUps.add(self) });
+    const local = new LocalChannel(channel, kind, "", listener, true);
+    this.#channels.set(channel, local);
+    this.#own += 1;
+    void this.bus.subscribe(channel).then(() => this.#catchUps.add(local));
+  }
+
+  /**
+   * The kinds were read anew. Clients stay where they are, under the newer kind of their path. Where it calls the channel
+   * otherwise, or begins or ends to keep history, they are closed as after a gap, and come back to the right place.
+   */
+  reload(kinds: readonly Kind[]): void {
+    for (const local of this.#channels.values()) if (!local.own) this.#reload(local, kinds);
+    if (this.#live) this.#gaps.start();
   }
 
   /**
    * Resolves once everything published on the channel from then on is delivered here, with what was asked for of its history.
    * The caller takes or leaves the seat in the same turn of the event loop, and may be sure that nothing was missed in between.
    *
-   * @throws Problem `bus-away` after 2.5 s
+   * @throws Problem `bus-away` after 2.5 s, or where the path has come to lead elsewhere
    */
   async reserve(target: Resolved, from?: JoinFrom): Promise<Seat> {
-    const seat = new Seat(this.#enter(target), target);
+    const seat = this.#enter(target);
     this.#hold(seat);
     try {
       seat.opening = await this.#joining.prepare(seat, from);
+      if (seat.moved) throw new Problem("bus-away", "The channel has just changed; try again.");
       return seat;
     } catch (error) {
       this.leave(seat);
@@ -128,10 +152,9 @@ export class Hub implements BusListener {
    * sent before anything else.
    */
   take(seat: Seat, subscriber: Subscriber): readonly Message[] {
-    const { local } = seat;
     seat.subscriber = subscriber;
     this.#options.counts.joins += 1;
-    if (local.kind.presence) this.presence.enter(local.name, subscriber.subject);
+    this.#showPresence(seat);
     return this.#sit(seat, subscriber);
   }
 
@@ -154,7 +177,7 @@ export class Hub implements BusListener {
       throw error;
     }
     if (!isReplaying(seat)) return;
-    if (next?.resumed !== true) throw new Problem("gap", "What comes next is not kept any more.");
+    if (seat.moved || next?.resumed !== true) throw new Problem("gap", "What comes next is not kept any more.");
     seat.opening = next;
     send(this.#sit(seat, subscriber));
   }
@@ -166,13 +189,13 @@ export class Hub implements BusListener {
     seat.stop(seat.position);
     seat.state = "left";
     this.#release(seat);
-    if (state !== "taken") local.reserved -= 1;
+    local.waiting.delete(seat);
     if (subscriber !== undefined) {
       local.seats.delete(seat);
       local.untold.delete(subscriber);
       this.#gaps.delete(subscriber);
       subscriber.unlisten(local.topic);
-      if (local.kind.presence) this.presence.leave(local.name, subscriber.subject);
+      if (seat.present) this.presence.leave(local.name, subscriber.subject);
     }
     // A client with a gap may have stayed longer than its channel: another one stands under the name then.
     if (!local.empty || this.#channels.get(local.name) !== local) return;
@@ -247,7 +270,8 @@ export class Hub implements BusListener {
     return `${(this.#topics += 1)} ${channel}`;
   }
 
-  #enter({ kind, channel }: Resolved): LocalChannel {
+  #enter(target: Resolved): Seat {
+    const { kind, channel } = target;
     let local = this.#channels.get(channel);
     if (local === undefined) {
       local = new LocalChannel(channel, kind, this.#topic(channel), (self) => ({
@@ -258,8 +282,49 @@ export class Hub implements BusListener {
       this.#channels.set(channel, local);
     }
     this.#idle.delete(local);
-    local.reserved += 1;
-    return local;
+    const seat = new Seat(local, target);
+    local.waiting.add(seat);
+    return seat;
+  }
+
+  #reload(local: LocalChannel, kinds: readonly Kind[]): void {
+    const seats = [...local.seats, ...local.waiting];
+    // A path that is of no kind any more takes nobody in, but those who are there stay.
+    const targets = new Map(seats.map((seat) => [seat, resolveKind(kinds, seat.target.segments) ?? seat.target]));
+    const ends = [...targets].some(([seat, next]) => next.channel === local.name && !isAlike(next, seat.target));
+    for (const [seat, next] of targets) {
+      if (ends || next.channel !== local.name) this.#move(seat);
+      else {
+        seat.target = next;
+        local.kind = next.kind;
+      }
+    }
+    for (const seat of seats) this.#showPresence(seat);
+    if (!ends && !local.empty) return;
+    this.#idle.delete(local);
+    this.#channels.delete(local.name);
+    this.bus.unsubscribe(local.name);
+  }
+
+  /** Its subscriber gets nothing more, and will be closed. */
+  #move(seat: Seat): void {
+    const { local, subscriber } = seat;
+    seat.moved = true;
+    if (subscriber === undefined) return;
+    seat.stop(seat.position);
+    local.seats.delete(seat);
+    subscriber.unlisten(local.topic);
+    this.#gaps.add(subscriber);
+    this.#options.counts.gaps += 1;
+  }
+
+  /** Says whether its subscriber is on the channel, where the kind tells. */
+  #showPresence(seat: Seat): void {
+    const { local, subscriber, present } = seat;
+    if (subscriber === undefined || present === local.kind.presence) return;
+    seat.present = local.kind.presence;
+    if (seat.present) this.presence.enter(local.name, subscriber.subject);
+    else this.presence.leave(local.name, subscriber.subject);
   }
 
   /** The seat is taken now, if what it begins with reaches the end of the log. */
@@ -281,7 +346,7 @@ export class Hub implements BusListener {
     }
     seat.state = "taken";
     seat.opening = undefined;
-    local.reserved -= 1;
+    local.waiting.delete(seat);
     local.seats.add(seat);
     subscriber.listen(local.topic);
     return first;

@@ -10,14 +10,17 @@ export const PAGE_BYTES = 256 * 1024;
 /** A channel that has clients here, or had some a moment ago. */
 export class LocalChannel {
   readonly name: string;
-  readonly kind: Kind;
+  /** The newest of those who came, where the configuration was read anew meanwhile. */
+  kind: Kind;
   /** Undefined on a channel without history. */
   readonly follower: Follower | undefined;
   /** Where its clients listen. It changes when there is a gap: those who have it stay behind on the old one. */
   topic: string;
   readonly seats = new Set<Seat>();
-  /** Clients that were promised a place and have not taken it yet. */
-  reserved = 0;
+  /** Those that were promised a place and have not taken it yet. */
+  readonly waiting = new Set<Seat>();
+  /** Whether the instance itself listens, and there is somebody as long as it lives. */
+  readonly own: boolean;
   /** Delivered since the last look at the backlogs, in UTF-16 units of text and bytes of binary. */
   unchecked = 0;
   /** Those to be told of a gap before they get anything more. */
@@ -25,15 +28,16 @@ export class LocalChannel {
   /** Whether it was logged that somebody else publishes here. */
   foreign = false;
 
-  constructor(name: string, kind: Kind, topic: string, listener: (local: LocalChannel) => FollowerListener) {
+  constructor(name: string, kind: Kind, topic: string, listener: (local: LocalChannel) => FollowerListener, own = false) {
     this.name = name;
     this.kind = kind;
     this.topic = topic;
+    this.own = own;
     this.follower = kind.history === undefined ? undefined : new Follower(listener(this));
   }
 
   get empty(): boolean {
-    return this.seats.size === 0 && this.reserved === 0;
+    return this.seats.size === 0 && this.waiting.size === 0 && !this.own;
   }
 }
 
@@ -61,6 +65,10 @@ export class Seat {
   /** Whether the follower holds messages for it. */
   holding = false;
   subscriber: Subscriber | undefined;
+  /** Whether it was said that its subscriber is present. */
+  present = false;
+  /** Whether its path leads to another channel, or to one of another nature, since the configuration was read anew. */
+  moved = false;
   /** Until the seat is taken, on a channel with history: what has not been sent yet. */
   opening: Opening | undefined;
   /** Since when the next part of its replay cannot be had, though the bus is there. */
