@@ -83,6 +83,46 @@ describe("a configuration", () => {
   });
 });
 
+describe("an expression for a value", () => {
+  const faults = (source: string): readonly string[] => faultsOf({ toml: `[[channels]]\npath = "{a}"\nparams = { a = '${source}' }` });
+
+  test.each([
+    "integer",
+    "[a-z]+",
+    "[a-z0-9]+(-[a-z0-9]+)*",
+    "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
+    "(?!admin$)[a-z]+",
+    String.raw`\p{L}[\p{L}\p{N}_-]{0,31}`,
+    String.raw`[\w.+-]+@[\w-]+\.[\w.-]+`,
+    "cat|dog",
+  ])("may be %s", (source) => {
+    expect(faults(source)).toEqual([]);
+  });
+
+  test.each([
+    "(a+)+",
+    "(a|a)*",
+    "(a|aa)+",
+    "(.*)*",
+    "([a-z]+)*[0-9]",
+    "(a?){50}a{50}",
+    ".*x.*y.*z.*w",
+    String.raw`(\w+\s?)+`,
+    "(([a-z])+.)+[A-Z]",
+  ])("may not be %s, which some values keep busy", (source) => {
+    expect(faults(source)).toEqual([expect.stringContaining("channels[0].params.a: found")]);
+    expect(faults(source)[0]).toContain("no value keeps busy");
+  });
+
+  test("decides about the longest values in no time", () => {
+    const { kinds } = configOf({ toml: `[[channels]]\npath = "{a}"\nparams = { a = '[^/]+@[^/]+[.][a-z]{2,}|[a-b]*[a-c]*' }` });
+    const hostile = ["a".repeat(255), `${"a".repeat(254)}!`, "@".repeat(255), "a@".repeat(127), "a.".repeat(127), `${"b".repeat(254)}d`];
+    const since = performance.now();
+    for (const value of hostile) resolveKind(kinds, [value]);
+    expect(performance.now() - since).toBeLessThan(100);
+  });
+});
+
 describe("a bad configuration", () => {
   const faults: [what: string, setup: Setup, said: string][] = [
     ["a port that is no number", { env: { PORT: "abc" } }, 'PORT: found "abc"'],
@@ -145,6 +185,43 @@ describe("a bad configuration", () => {
       'broadcasts[0].pattern: found "* * * * *"',
     ],
     ["a day that never comes", { toml: "[[broadcasts]]\npath='1'\npattern='0 0 0 31 2 *'\nmessage=''" }, "broadcasts[0].pattern"],
+    [
+      "an origin with a path",
+      { env: { LOCKSTEP_ORIGINS: "https://a.example,https://b.example/x" } },
+      'LOCKSTEP_ORIGINS[1]: found "https://b.example/x"',
+    ],
+    [
+      "an origin in capitals",
+      { toml: "[server]\norigins = ['https://A.example']" },
+      'server.origins[0]: found "https://A.example", allowed: "https://a.example"',
+    ],
+    ["an origin with its scheme's own port", { env: { LOCKSTEP_ORIGINS: "https://a.example:443" } }, 'allowed: "https://a.example"'],
+    ["any origin", { env: { LOCKSTEP_ORIGINS: "*" } }, 'LOCKSTEP_ORIGINS[0]: found "*"'],
+    ["null for an origin", { env: { LOCKSTEP_ORIGINS: "null" } }, 'LOCKSTEP_ORIGINS[0]: found "null"'],
+    ["an origin of nothing", { env: { LOCKSTEP_ORIGINS: "https://a.example," } }, 'LOCKSTEP_ORIGINS[1]: found ""'],
+    [
+      "a proxy that is no address",
+      { toml: "[server]\ntrusted_proxies = ['10.0.0.0/8', 'proxy']" },
+      'server.trusted_proxies[1]: found "proxy"',
+    ],
+    ["origins that are no list", { toml: "[server]\norigins = 'https://a.example'" }, "server.origins: found"],
+    [
+      "an access that is neither",
+      { toml: "[[channels]]\npath = 'a'\naccess = 'key'" },
+      'channels[0].access: found "key", allowed: "open", "token"',
+    ],
+    [
+      "publishing by nobody",
+      { toml: "[[channels]]\npath = 'a'\npublish = 'none'" },
+      'channels[0].publish: found "none", allowed: "open", "token", "key"',
+    ],
+    [
+      "an owner that the path has not",
+      { toml: "[[channels]]\npath = '{a}'\nowner = '{a}'" },
+      'channels[0].owner: found "{a}", allowed: the values of the path (a)',
+    ],
+    ["a variable inside quotes", { toml: `[[channels]]\npath = 'a'\nenvelope = '{"a": "$data"}'` }, "channels[0].envelope: found"],
+    ["a name with a control character", { toml: '[[channels]]\npath = "a"\nname = "a\\u0001"' }, "channels[0].name: found"],
     ["a syntax error", { toml: "a = 1\nb = = 2" }, "FILE, line 2, column 5: not valid TOML"],
   ];
   test.each(faults)("with %s is a fault that names it", (_, setup, said) => {
@@ -201,6 +278,10 @@ describe("a bad configuration", () => {
     { toml: "[redis]\nurl = ['redis://:hunter2@h']" },
     { toml: "[auth]\nsecret = 'hunter2'" },
     { toml: "auth = 'hunter2'" },
+    { toml: "[auth]\npublic_key = 'hunter2'" },
+    { toml: "[auth]\njwks_url = 'https://a:hunter2@b'" },
+    { toml: "[auth]\njwks_url = 'hunter2'" },
+    { toml: "[auth]\napi_key = ['hunter2']" },
   ])("shows no password: %j", (setup) => {
     const said = faultsOf(setup);
     expect(said).toEqual([expect.stringMatching(/^(REDIS_URL|redis|auth)[^\n]*: found /)]);

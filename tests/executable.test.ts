@@ -6,6 +6,7 @@ import { join } from "node:path";
 import manifest from "../package.json" with { type: "json" };
 import { Client } from "./support/client.ts";
 import { run, Server } from "./support/executable.ts";
+import { bearer, EVERYTHING, HOUR_AHEAD, keyPairs, pemOf, signed } from "./support/tokens.ts";
 import { freePort, RedisServer } from "./support/redis.ts";
 
 // Also for a plain `bun test`: bunfig.toml's own `timeout` is ignored.
@@ -121,11 +122,64 @@ describe("the executable, alone in an empty folder", () => {
     [["check", "a", "b"]],
     [["healthcheck", "x"]],
     [["publish"]],
+    [["check", "a", "--config", "b"]],
+    [["serve", "--sub", "x"]],
+    [["token", "--ttl", "5"]],
+    [["token", "--ttl", "0s"]],
+    [["token", "--sub="]],
+    [["token", "--publish", "a/**/b"]],
+    [["token", "word"]],
+    [["token"]],
     [["--config="]],
   ])("ends with 2 and one line for the words %p", async (words) => {
     const { code, stdout, stderr } = await run(words);
     expect([code, stdout]).toEqual([2, ""]);
     expect(stderr).toMatch(/^lockstep: [^\n]+\n$/);
+  });
+
+  test("writes tokens that the server takes", async () => {
+    const env = { LOCKSTEP_JWT_SECRET: "a secret of more than thirty-two bytes" };
+    const { code, stdout, stderr } = await run(
+      ["token", "--sub", "alice", "--subscribe", "rooms/*", "--publish", "rooms/a", "--publish=x/**", "--ttl", "90d"],
+      env,
+    );
+    expect([code, stderr]).toEqual([0, ""]);
+    const claims: unknown = JSON.parse(Buffer.from(stdout.split(".")[1] ?? "", "base64url").toString());
+    const now = Math.floor(Date.now() / 1000);
+    expect(claims).toMatchObject({ sub: "alice", lockstep: { subscribe: ["rooms/*"], publish: ["rooms/a", "x/**"] } });
+    expect(Math.abs(Object(claims).exp - now - 90 * 86_400)).toBeLessThan(5);
+    const server = await Server.start(env);
+    const headers = { authorization: `Bearer ${stdout.trim()}` };
+    const ask = async (path: string): Promise<number> => (await fetch(`${server.url}${path}`, { headers })).status;
+    expect([await ask("/history/rooms/b"), await ask("/history/7"), await ask("/metrics")]).toEqual([200, 404, 403]);
+    expect(server.log.filter(({ msg }) => String(msg).includes("no keys"))).toEqual([]);
+    expect(await server.end()).toBe(0);
+    const fromFile = await run(["token", "--config", file('[auth]\njwt_secret = "from the file"')]);
+    expect([fromFile.code, fromFile.stdout.split(".").length]).toEqual([0, 3]);
+  });
+
+  test("takes tokens of a key and of keys behind a url", async () => {
+    const { publicKey, privateKey } = keyPairs.EdDSA();
+    const keys = Bun.serve({ port: 0, fetch: () => Response.json({ keys: [publicKey.export({ format: "jwk" })] }) });
+    const headers = bearer(await signed({ exp: HOUR_AHEAD, lockstep: EVERYTHING }, privateKey, { alg: "EdDSA" }));
+    for (const auth of [`public_key = """${pemOf(publicKey)}"""`, `jwks_url = "${keys.url.href}"`]) {
+      const server = await Server.start({ LOCKSTEP_CONFIG: file(`[auth]\n${auth}`) });
+      expect((await fetch(`${server.url}/history/rooms/a`, { headers })).status).toBe(200);
+      expect((await fetch(`${server.url}/history/rooms/a`)).status).toBe(401);
+      await server.end();
+    }
+    await keys.stop(true);
+  });
+
+  test("warns of a secret that may be guessed", async () => {
+    const server = await Server.start({ LOCKSTEP_JWT_SECRET: "short" });
+    expect(server.log).toContainEqual(expect.objectContaining({ level: "warn", msg: expect.stringContaining("fewer than 32 bytes") }));
+    await server.end();
+  });
+
+  test("refuses an expression that some values keep busy", async () => {
+    const { code, stderr } = await run(["check", file('[[channels]]\npath = "{a}"\nparams = { a = "(a+)+" }')]);
+    expect([code, stderr]).toEqual([2, expect.stringContaining('channels[0].params.a: found "(a+)+"')]);
   });
 
   test("tells a container whether it is live", async () => {

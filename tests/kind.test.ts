@@ -37,6 +37,38 @@ describe("a kind of channel", () => {
     expect(names).toEqual(["docs:x%3Ay:z", "docs:x:y%3Az", "docs:x%253Ay:z", "docs:x:y%253Az"]);
   });
 
+  test("never lets a value take the name of another kind's channel", () => {
+    const kindsOf = (...settings: ConstructorParameters<typeof Kind>[0][]): Kind[] => settings.map((one) => new Kind(one));
+    const nested = kindsOf(
+      { path: "rooms/{room}" },
+      { path: "rooms/{room}/{topic}" },
+      { path: "{any}" },
+      { path: "lobby", name: "rooms:lobby" },
+    );
+    const name = (all: readonly Kind[], ...segments: string[]): string | undefined => resolveKind(all, segments)?.channel;
+    expect([name(nested, "rooms", "a", "b"), name(nested, "rooms", "a:b"), name(nested, "rooms:a"), name(nested, "rooms:a:b")]).toEqual([
+      "rooms:a:b",
+      undefined,
+      undefined,
+      undefined,
+    ]);
+    expect([name(nested, "rooms", "a"), name(nested, "x:y"), name(nested, "rooms", "a:b:c"), name(nested, "rooms", "lobby")]).toEqual([
+      "rooms:a",
+      "x:y",
+      "rooms:a:b:c",
+      "rooms:lobby",
+    ]);
+    const alike = kindsOf({ path: "a/{x}", name: "n:{x}" }, { path: "b/{y}", name: "n:{y}" });
+    expect([name(alike, "a", "p:q"), name(alike, "b", "p:q")]).toEqual(["n:p:q", "n:p:q"]);
+    const inner = kindsOf({ path: "a/{x}", name: "n:{x}" }, { path: "b/{y}", name: "n:m:{y}" });
+    expect([name(inner, "a", "m:q"), name(inner, "b", "q:r"), name(inner, "a", "m:q:r"), name(inner, "a", "k:q")]).toEqual([
+      undefined,
+      "n:m:q:r",
+      undefined,
+      "n:k:q",
+    ]);
+  });
+
   test("matches an expression against the whole of a value", () => {
     const kind = new Kind({ path: "x/{a}", params: { a: "cat|dog" } });
     expect(["cat", "dog", "cats", "hotdog", "catdog"].map((value) => kind.match(["x", value])?.channel)).toEqual([

@@ -76,6 +76,11 @@ export class Server {
     await Promise.all([...Server.#running].map((server) => server.end("SIGKILL")));
   }
 
+  /** Lets it read its configuration anew. */
+  hangUp(): void {
+    this.#child.kill("SIGHUP");
+  }
+
   /** Sends a signal and resolves with the exit code. */
   async end(signal: "SIGTERM" | "SIGINT" | "SIGKILL" = "SIGTERM"): Promise<number> {
     Server.#running.delete(this);

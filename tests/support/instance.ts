@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { Kind } from "../../src/channels/kind.ts";
 import { loadConfig, type Config } from "../../src/config/config.ts";
 import { Log } from "../../src/log.ts";
-import { createServer } from "../../src/server.ts";
+import { createServer, type LockstepServer } from "../../src/server.ts";
 import { Client, type JoinOptions } from "./client.ts";
 
 export interface Setup {
@@ -37,10 +37,13 @@ export class Instance {
   readonly url: string;
   readonly log: Record<string, unknown>[];
   readonly drain: () => Promise<void>;
+  readonly #reload: (config: Config) => string[];
   readonly #clients: Client[] = [];
 
-  private constructor(port: number, log: Record<string, unknown>[], drain: () => Promise<void>) {
+  private constructor(log: Record<string, unknown>[], server: LockstepServer) {
+    const { port, drain, reload } = server;
     this.port = port;
+    this.#reload = reload;
     this.url = `http://127.0.0.1:${port}`;
     this.log = log;
     this.drain = drain;
@@ -50,7 +53,12 @@ export class Instance {
     const log: Record<string, unknown>[] = [];
     const config = configOf({ ...setup, env: { PORT: "0", HOST: "127.0.0.1", ...setup.env } });
     const server = await createServer(config, new Log("debug", "json", (line) => log.push(JSON.parse(line))));
-    return new Instance(server.port, log, server.drain);
+    return new Instance(log, server);
+  }
+
+  /** Goes on by another configuration; returns the settings that take a restart. */
+  reload(setup: Setup): string[] {
+    return this.#reload(configOf({ ...setup, env: { PORT: "0", HOST: "127.0.0.1", ...setup.env } }));
   }
 
   /** Joins a channel; resolves once the server has opened the socket. */
