@@ -12,6 +12,9 @@ import { targetChannel } from "./target.ts";
 
 const ROUTE = "/publish/";
 const MAX_KEY = 128;
+/** Bun counts no further, in seconds. */
+const MAX_TIMEOUT_S = 255;
+const GRACE_S = 5;
 
 /** `POST /publish/<path>`: publishes the body, and answers once the bus has it. */
 export function publish(instance: Instance) {
@@ -19,7 +22,7 @@ export function publish(instance: Instance) {
   return new Elysia({ name: "publish" })
     .post(
       `${ROUTE}*`,
-      async ({ request }) => {
+      async ({ request, server }) => {
         const { rules } = instance;
         const { config, access, origins } = rules;
         origins.require(request.headers);
@@ -31,6 +34,8 @@ export function publish(instance: Instance) {
         const body = await readBody(request, config.limits.maxMessageBytes);
         const message = kind.encode(asMessage(body, request.headers.get("content-type")), subjectOf(caller));
         instance.accept(rules);
+        // It may wait for the bus for longer than a client may be silent.
+        server?.timeout(request, Math.min(MAX_TIMEOUT_S, Math.ceil(config.limits.publishTimeoutMs / 1000) + GRACE_S));
         const id = await new Promise<string | null>((confirmed, refused) => {
           house.hub.publish(target, message, { confirmed, refused, broken: false }, key);
         });

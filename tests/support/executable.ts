@@ -71,6 +71,12 @@ export class Server {
     return server;
   }
 
+  /** It outlives its test: who started it ends it. */
+  keep(): this {
+    Server.#running.delete(this);
+    return this;
+  }
+
   /** Kills every server that still runs. */
   static async endAll(): Promise<void> {
     await Promise.all([...Server.#running].map((server) => server.end("SIGKILL")));

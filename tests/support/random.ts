@@ -1,5 +1,5 @@
 /** A small generator of numbers from a seed (mulberry32), so that a failure can be run again with LOCKSTEP_TEST_SEED. */
-function generator(seed: number): (below: number) => number {
+export function numbersFrom(seed: number): (below: number) => number {
   let state = seed;
   return (below) => {
     state = (state + 0x6d2b79f5) | 0;
@@ -13,5 +13,5 @@ function generator(seed: number): (below: number) => number {
 export function randomNumbers(): (below: number) => number {
   const seed = Number(process.env["LOCKSTEP_TEST_SEED"] ?? Date.now() % 1_000_000);
   process.stdout.write(`seed ${seed}\n`);
-  return generator(seed);
+  return numbersFrom(seed);
 }
