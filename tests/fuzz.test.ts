@@ -108,11 +108,9 @@ function fuzzer(seed: number, tokens: { good: string; expired: string }): () => 
   const hosts = ["a", "127.0.0.1", "", "a b", "[::1", "x".repeat(300), "a:99999", "é", "good.example"];
 
   const target = (): string => {
-    const route = pick(routes);
-    const path =
-      route.endsWith("/") && often(90)
-        ? Array.from({ length: 1 + below(3) }, () => (often(60) ? pick(["rooms", "a", "7"]) : pick(segments))).join("/")
-        : "";
+    const route = often(80) ? pick(["/ws/", "/sse/", "/publish/", "/history/", "/presence/"]) : pick(routes);
+    const odd = (): string => Array.from({ length: 1 + below(3) }, () => pick(segments)).join("/");
+    const path = route.endsWith("/") && often(95) ? (often(70) ? pick(["rooms/a", "rooms/7", "7", "ws_example_channel"]) : odd()) : "";
     const query = often(40) ? `?${Array.from({ length: 1 + below(3) }, () => `${pick(names)}=${pick(numbers)}`).join("&")}` : "";
     return route + path + query;
   };
@@ -168,7 +166,8 @@ function fuzzer(seed: number, tokens: { good: string; expired: string }): () => 
               "Content-Length: 3\r\nTransfer-Encoding: chunked",
             ]),
       );
-    const text = `${pick(methods)} ${often(97) ? path : noise(10)} HTTP/${often(97) ? "1.1" : pick(["1.0", "2.0", "9", ""])}\r\n${headers.join("\r\n")}\r\n\r\n${body}`;
+    const usual = /^.(publish|disconnect)/.test(path) ? "POST" : "GET";
+    const text = `${often(90) ? usual : pick(methods)} ${often(97) ? path : noise(10)} HTTP/${often(97) ? "1.1" : pick(["1.0", "2.0", "9", ""])}\r\n${headers.join("\r\n")}\r\n\r\n${body}`;
     return { bytes: Buffer.from(text, "latin1"), valid, free: /^\/(livez|readyz)(\?|$)/.test(path) };
   };
 }
