@@ -36,7 +36,6 @@ const table = {
   "queue-full": { title: "Too much waits for the bus", status: 503, close: 1013, retryAfter: 1 },
   "slow-reader": { title: "The client reads too slowly", status: 503, close: 1013 },
   gap: { title: "Messages may have been missed", status: 503, close: 1013 },
-  reloaded: { title: "The configuration has just changed", status: 503, retryAfter: 1 },
   draining: { title: "The instance is draining", status: 503, close: 1001, retryAfter: 1 },
   internal: { title: "Internal error", status: 500, close: 1011 },
 } as const satisfies Record<string, Fault>;

@@ -8,6 +8,9 @@ export type LogLevel = (typeof logLevels)[number];
 export type LogFormat = "json" | "pretty";
 type Fields = Readonly<Record<string, unknown>>;
 
+/** Those that JSON leaves as they are, and a terminal would follow. */
+const CONTROL = /[\u007f-\u009f]/g;
+
 export class Log {
   readonly #threshold: number;
   readonly #format: LogFormat;
@@ -48,8 +51,12 @@ export class Log {
     const time = new Date().toISOString();
     if (this.#format === "json") return `${JSON.stringify({ time, level, msg, ...fields })}\n`;
     const rest = Object.entries(fields).map(([key, value]) => ` ${key}=${JSON.stringify(value)}`);
-    return `${time} ${level.toUpperCase().padEnd(5)} ${msg}${rest.join("")}\n`;
+    return `${time} ${level.toUpperCase().padEnd(5)} ${msg}${rest.join("").replaceAll(CONTROL, escape)}\n`;
   }
+}
+
+function escape(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }
 
 /** What a caught value says, in one line, for the log. */

@@ -33,8 +33,9 @@ export class Refusals {
   }
 
   note({ reason, detail, subject, address, where }: Refusal): void {
-    const place = where.length > MAX_SHOWN ? `${where.slice(0, MAX_SHOWN)}…` : where;
-    const key = JSON.stringify([reason, subject ?? address, place]);
+    const place = shorten(where);
+    const who = subject === null ? { address } : { sub: shorten(subject), address };
+    const key = JSON.stringify([reason, who, place]);
     const nowMs = Date.now();
     const saidMs = this.#said.get(key);
     if ((saidMs !== undefined && nowMs - saidMs < QUIET_MS) || !this.#lines.take()) {
@@ -44,8 +45,11 @@ export class Refusals {
     this.#said.delete(key);
     this.#said.set(key, nowMs);
     if (this.#said.size > MAX_REMEMBERED) for (const [oldest] of this.#said.entries().take(1)) this.#said.delete(oldest);
-    const who = subject === null ? { address } : { sub: subject, address };
     this.#log.info("refused", { reason, ...who, where: place, detail, ...(this.#unsaid > 0 ? { unsaid: this.#unsaid } : {}) });
     this.#unsaid = 0;
   }
+}
+
+function shorten(text: string): string {
+  return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text;
 }

@@ -2,7 +2,7 @@ import { Elysia } from "elysia";
 import { Broadcasts } from "./broadcasts.ts";
 import { openBus } from "./bus/open.ts";
 import type { Server } from "bun";
-import type { Config } from "./config/config.ts";
+import { isSameAuth, type Config } from "./config/config.ts";
 import { Networks } from "./config/networks.ts";
 import { Access } from "./access/access.ts";
 import type { ClientHouse, Connection } from "./clients/connection.ts";
@@ -81,9 +81,8 @@ export async function createServer(config: Config, log: Log): Promise<LockstepSe
     house,
     eventTopics,
     draining: () => refusal !== undefined,
-    accept: (read) => {
+    accept: () => {
       if (refusal !== undefined) throw refusal;
-      if (read !== rules) throw new Problem("reloaded", "The configuration has just changed; try again.");
     },
   };
   const disconnections = new Disconnections(hub, connections);
@@ -155,18 +154,24 @@ export async function createServer(config: Config, log: Log): Promise<LockstepSe
     port: running.port ?? config.port,
     drain: () => (drained ??= drain()),
     reload: (next) => {
-      const fixed = fixedDifferences(rules.config, next);
-      if (refusal !== undefined) return fixed;
-      rules = rulesOf(next, log);
+      const before = rules.config;
+      rules = rulesOf(next, log, rules);
       Object.assign(limits, next.limits);
       running.reload({ ...serving, websocket: socketEvents(limits) });
       hub.reload(next.kinds);
+      connections.reconsider(rules.access);
       if (rules.access.hasSubjects) disconnections.start();
-      broadcasts.stop();
-      broadcasts = startBroadcasts(next);
-      return fixed;
+      if (refusal === undefined && !isSameSchedule(before, next)) {
+        broadcasts.stop();
+        broadcasts = startBroadcasts(next);
+      }
+      return fixedDifferences(config, next);
     },
   };
+}
+
+function isSameSchedule(a: Config, b: Config): boolean {
+  return a.timezone === b.timezone && JSON.stringify(a.broadcasts) === JSON.stringify(b.broadcasts);
 }
 
 /** The settings that a running server cannot change, and that differ. */
@@ -183,10 +188,11 @@ function fixedDifferences(now: Config, next: Config): string[] {
   return fixed.filter(([key]) => now[key] !== next[key]).map(([, name]) => name);
 }
 
-function rulesOf(config: Config, log: Log): Rules {
+/** @param before whose keys are kept where they are the same: those behind a url were fetched */
+function rulesOf(config: Config, log: Log, before?: Rules): Rules {
   return {
     config,
-    access: new Access(config.auth, log),
+    access: before !== undefined && isSameAuth(before.config.auth, config.auth) ? before.access : new Access(config.auth, log),
     origins: new Origins(config.origins),
     proxies: new Networks(config.trustedProxies),
   };

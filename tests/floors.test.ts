@@ -23,6 +23,7 @@ const keepers: Readonly<Record<string, readonly string[]>> = {
   ioredis: ["bus/"],
   jose: ["access/"],
   recheck: ["channels/"],
+  re2js: ["channels/"],
   elysia: ["http/", "broadcasts.ts", "server.ts"],
   "@elysiajs/cron": ["broadcasts.ts"],
 };

@@ -39,34 +39,44 @@ describe("a kind of channel", () => {
 
   test("never lets a value take the name of another kind's channel", () => {
     const kindsOf = (...settings: ConstructorParameters<typeof Kind>[0][]): Kind[] => settings.map((one) => new Kind(one));
-    const nested = kindsOf(
-      { path: "rooms/{room}" },
-      { path: "rooms/{room}/{topic}" },
+    const names = (all: readonly Kind[], ...paths: string[]): (string | undefined)[] =>
+      paths.map((path) => resolveKind(all, path.split("/"))?.channel);
+    const nested = kindsOf({ path: "rooms/{room}", access: "open" }, { path: "rooms/{room}/{topic}" }, { path: "{any}", publish: "open" });
+    expect(names(nested, "rooms/a/b", "rooms/a:b", "rooms:a", "rooms:a:b")).toEqual(["rooms:a:b", undefined, undefined, undefined]);
+    expect(names(nested, "rooms/a", "x:y", "rooms/a:b:c")).toEqual(["rooms:a", "x:y", "rooms:a:b:c"]);
+    const alike = kindsOf({ path: "a/{x}", name: "n:{x}" }, { path: "b/{y}", name: "n:{y}", access: "open" });
+    expect(names(alike, "a/p:q", "b/p:q")).toEqual(["n:p:q", "n:p:q"]);
+    const inner = kindsOf({ path: "a/{x}", name: "n:{x}" }, { path: "b/{y}", name: "n:m:{y}", access: "token" });
+    expect(names(inner, "a/m:q", "b/q:r", "a/m:q:r", "a/k:q")).toEqual([undefined, "n:m:q:r", undefined, "n:k:q"]);
+    const named = kindsOf(
+      { path: "private/{room}", name: "private-{room}", access: "token" },
+      { path: "admin", name: "secret", publish: "key" },
       { path: "{any}" },
-      { path: "lobby", name: "rooms:lobby" },
     );
-    const name = (all: readonly Kind[], ...segments: string[]): string | undefined => resolveKind(all, segments)?.channel;
-    expect([name(nested, "rooms", "a", "b"), name(nested, "rooms", "a:b"), name(nested, "rooms:a"), name(nested, "rooms:a:b")]).toEqual([
-      "rooms:a:b",
-      undefined,
-      undefined,
-      undefined,
-    ]);
-    expect([name(nested, "rooms", "a"), name(nested, "x:y"), name(nested, "rooms", "a:b:c"), name(nested, "rooms", "lobby")]).toEqual([
-      "rooms:a",
-      "x:y",
-      "rooms:a:b:c",
-      "rooms:lobby",
-    ]);
-    const alike = kindsOf({ path: "a/{x}", name: "n:{x}" }, { path: "b/{y}", name: "n:{y}" });
-    expect([name(alike, "a", "p:q"), name(alike, "b", "p:q")]).toEqual(["n:p:q", "n:p:q"]);
-    const inner = kindsOf({ path: "a/{x}", name: "n:{x}" }, { path: "b/{y}", name: "n:m:{y}" });
-    expect([name(inner, "a", "m:q"), name(inner, "b", "q:r"), name(inner, "a", "m:q:r"), name(inner, "a", "k:q")]).toEqual([
-      undefined,
-      "n:m:q:r",
-      undefined,
-      "n:k:q",
-    ]);
+    expect(names(named, "private-lobby", "secret", "private-", "other")).toEqual([undefined, undefined, "private-", "other"]);
+    const typed = kindsOf({ path: "u/{id}", name: "u_{id}", params: { id: "integer" }, owner: "id" }, { path: "{any}" });
+    expect(names(typed, "u_7", "u_x", "u_07")).toEqual([undefined, "u_x", "u_07"]);
+    const crossed = kindsOf({ path: "a/{x}" }, { path: "b/{x}", name: "{x}:b", owner: "x" });
+    expect(names(crossed, "a/u:b", "b/a:u", "b/z")).toEqual(["a:u:b", undefined, "z:b"]);
+  });
+
+  test("may call a channel as another does that treats clients alike", () => {
+    const rooms = { path: "rooms/{room}" };
+    const resolve = (alias: ConstructorParameters<typeof Kind>[0]) => resolveKind([new Kind(rooms), new Kind(alias)], ["rooms", "lobby"]);
+    expect(resolve({ path: "lobby", name: "rooms:lobby" })?.channel).toBe("rooms:lobby");
+    for (const other of [{ access: "open" }, { publish: "key" }, { history: { size: 1, ttl: "1s" } }, { presence: true }] as const) {
+      expect(resolve({ path: "lobby", name: "rooms:lobby", ...other })).toBeUndefined();
+    }
+  });
+
+  test("keeps two values apart whatever stands between them", () => {
+    for (const template of ["d-{a}-{b}", "{a}:{b}", "{a}_x:{b}", "{a}and{b}", "{a}测{b}", "x:{a}--{b}::{a}"]) {
+      const kind = new Kind({ path: "{a}/{b}", name: template });
+      const values = ["x", "y", "-", "--", ":", "%", "%2D", "a", "an", "and", "测", "x-y", "x:y", "y_x", "%3A", "_"];
+      const names = values.flatMap((a) => values.map((b) => kind.match([a, b])?.channel));
+      expect([template, new Set(names).size]).toEqual([template, values.length ** 2]);
+      for (const name of names) expect(kind.names(name ?? "")).toBe(true);
+    }
   });
 
   test("matches an expression against the whole of a value", () => {

@@ -135,8 +135,12 @@ for (const bus of buses) {
       expect(await status({ ...one, Origin: "https://b.example" })).toBe(403);
       reload(PLAIN, { LOCKSTEP_API_KEY: API_KEY, LOCKSTEP_JWT_SECRET: "two" });
       expect([await status(one), await status(two), await status({ ...two, Origin: "https://b.example" })]).toEqual([401, 101, 101]);
-      early.send("open as it was");
-      expect(await early.receive(1)).toEqual(["open as it was"]);
+      const witness = await instance.join("a/1", { headers: two });
+      await instance.publish("a/1", "to all", bearer(API_KEY));
+      for (const client of [early, witness]) expect(await client.receive(1)).toEqual(["to all"]);
+      // Who is there stays, but has no more rights than who comes.
+      early.send("never heard");
+      expect(await early.receiveClose()).toBe(3003);
       const named = await instance.join("a/1", { headers: two });
       const order = { method: "POST", body: '{"sub":"t"}', headers: bearer(API_KEY) };
       expect((await fetch(`${instance.url}/disconnect`, order)).status).toBe(200);

@@ -6,7 +6,7 @@ import { Pattern } from "./pattern.ts";
 const patterns = Type.Optional(Type.Array(Type.String()));
 
 const claimsSchema = Type.Object({
-  sub: Type.Optional(Type.String()),
+  sub: Type.Optional(Type.String({ minLength: 1 })),
   exp: Type.Number(),
   lockstep: Type.Optional(Type.Object({ subscribe: patterns, publish: patterns })),
 });
@@ -15,6 +15,8 @@ const claimsSchema = Type.Object({
 export function parseClaims(claims: unknown): Holder | undefined {
   if (!Value.Check(claimsSchema, claims)) return undefined;
   const { sub, exp, lockstep } = claims;
+  // Half a character would not come back from the bus as it is, and could then not be told to leave.
+  if (sub?.isWellFormed() === false) return undefined;
   return {
     by: "token",
     subject: sub ?? null,

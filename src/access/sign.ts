@@ -20,7 +20,8 @@ export function signToken({ subject, subscribe, publish, ttlMs }: Grant, secret:
   const token = new SignJWT({ lockstep: { subscribe: [...subscribe], publish: [...publish] } })
     .setProtectedHeader({ alg: "HS256", typ: "JWT" })
     .setIssuedAt()
-    .setExpirationTime(new Date(Date.now() + ttlMs));
+    // A whole second, and not one that has passed.
+    .setExpirationTime(Math.ceil((Date.now() + ttlMs) / 1000));
   if (subject !== undefined) token.setSubject(subject);
   return token.sign(new TextEncoder().encode(secret));
 }

@@ -18,6 +18,7 @@ import { parseClaims } from "./claims.ts";
 const FETCH_TIMEOUT_MS = 2500;
 /** Keys are asked for this often, whatever names of keys strangers make up, and twice that in a burst. */
 const FETCHES_PER_SECOND = 2;
+const MAX_KEYS_BYTES = 1024 * 1024;
 const REPORT_MS = 60_000;
 const ALGORITHMS = ["RS256", "ES256", "EdDSA"];
 
@@ -68,9 +69,9 @@ export class Tokens {
     const keys = createRemoteJWKSet(new URL(url), {
       timeoutDuration: FETCH_TIMEOUT_MS,
       cooldownDuration: 0,
-      [customFetch]: (target, options) => {
+      [customFetch]: async (target, options) => {
         if (!this.#fetches.take()) throw new errors.JWKSNoMatchingKey();
-        return fetch(target, options);
+        return bounded(await fetch(target, options));
       },
     });
     return async (header, token) => {
@@ -88,6 +89,18 @@ export class Tokens {
     this.#reportedMs = Date.now();
     this.#log.error("tokens cannot be verified: their keys cannot be had", { error: describeError(error) });
   }
+}
+
+/** @throws Error where the body is larger than any list of keys */
+async function bounded(response: Response): Promise<Response> {
+  const parts: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const part of response.body ?? []) {
+    bytes += part.byteLength;
+    if (bytes > MAX_KEYS_BYTES) throw new Error(`the list of keys has more than ${MAX_KEYS_BYTES} bytes`);
+    parts.push(part);
+  }
+  return new Response(Buffer.concat(parts), { status: response.status });
 }
 
 function algorithmOf(token: string): string | undefined {

@@ -3,17 +3,27 @@ const VALUE = /\{([A-Za-z_]\w*)\}/;
 /**
  * How the channels of a kind are called on the bus: a template with the values of the path in it.
  *
- * A name with several values has `%` and `:` in them percent-encoded: a ":" inside one could stand for the ":" between them, and
- * two paths would share a channel. A name with one value has it as it is.
+ * A name with one value has it as it is. With several, `%` and `:` in them are percent-encoded, and so is what the text between two
+ * values begins with where that text holds no ":". So no two lists of values make one name.
  */
 export class ChannelName {
   /** Text at even places, the names of values at odd ones. */
   readonly #parts: readonly string[];
+  /** Characters that are encoded in values. */
+  readonly #encoded: ReadonlySet<string>;
   readonly #pattern: RegExp;
 
   constructor(template: string) {
     this.#parts = template.split(VALUE);
-    const value = this.#isEncoded ? "[^:]+" : ".+";
+    const between = this.#parts.filter((_, index) => index % 2 === 0).slice(1, -1);
+    this.#encoded = new Set(between.length === 0 ? [] : ["%", ":", ...between.flatMap(separatorOf)]);
+    const value =
+      between.length === 0
+        ? "(.+)"
+        : `([^${[...this.#encoded]
+            .filter((one) => one !== "%")
+            .map((one) => RegExp.escape(one))
+            .join("")}]+)`;
     this.#pattern = new RegExp(`^${this.#parts.map((part, index) => (index % 2 === 0 ? RegExp.escape(part) : value)).join("")}$`, "su");
   }
 
@@ -27,29 +37,54 @@ export class ChannelName {
     return this.#texts.join("{}");
   }
 
-  format(values: ReadonlyMap<string, string>): string {
-    return this.#parts
-      .map((part, index) => {
-        if (index % 2 === 0) return part;
-        const value = values.get(part) ?? "";
-        return this.#isEncoded ? value.replaceAll("%", "%25").replaceAll(":", "%3A") : value;
-      })
-      .join("");
+  /** How much of a name it says itself. */
+  get weight(): number {
+    return this.#texts.join("").length;
   }
 
-  /**
-   * Whether a channel that another kind calls `name` is of this one, which says more of the name itself: with `{a}` and
-   * `rooms:{b}`, the value `rooms:x` would enter a room without being asked for the rights that rooms ask for.
-   */
-  claims(name: string, other: ChannelName): boolean {
-    return this.shape !== other.shape && this.#texts.join("").length > other.#texts.join("").length && this.#pattern.test(name);
+  /** Whether two values stand side by side, so that nobody could tell where one ends. */
+  get isAmbiguous(): boolean {
+    return this.#texts.slice(1, -1).includes("");
+  }
+
+  format(values: ReadonlyMap<string, string>): string {
+    return this.#parts.map((part, index) => (index % 2 === 0 ? part : this.#encode(values.get(part) ?? ""))).join("");
+  }
+
+  /** The values that make this name, or undefined where none do. */
+  parse(name: string): Map<string, string> | undefined {
+    const found = this.#pattern.exec(name)?.slice(1);
+    if (found === undefined) return undefined;
+    const values = new Map(this.values.map((value, index) => [value, this.#decode(found[index] ?? "")]));
+    // Not all that looks encoded was made here.
+    return this.format(values) === name ? values : undefined;
+  }
+
+  #encode(value: string): string {
+    if (this.#encoded.size === 0) return value;
+    return Array.from(value, (one) => (this.#encoded.has(one) ? percentEncode(one) : one)).join("");
+  }
+
+  #decode(text: string): string {
+    if (this.#encoded.size === 0) return text;
+    try {
+      return decodeURIComponent(text);
+    } catch {
+      return text;
+    }
   }
 
   get #texts(): readonly string[] {
     return this.#parts.filter((_, index) => index % 2 === 0);
   }
+}
 
-  get #isEncoded(): boolean {
-    return this.#parts.length > 3;
-  }
+/** What no value before or after a text may hold. */
+function separatorOf(text: string): string[] {
+  return text.includes(":") ? [] : Array.from(text).slice(0, 1);
+}
+
+/** RFC 3986 §2.1, of any character. */
+function percentEncode(character: string): string {
+  return Array.from(Buffer.from(character), (byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`).join("");
 }

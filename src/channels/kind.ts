@@ -5,7 +5,7 @@ import type { Retention } from "../position.ts";
 import { ChannelName } from "./channel-name.ts";
 import { segmentFault } from "./path.ts";
 import { compileEnvelope, envelopeVariables, isQuoted, unknownVariables, type Envelope } from "./envelope.ts";
-import { compileExpression, expressionFault } from "./expression.ts";
+import { compileExpression, expressionFault, type Expression } from "./expression.ts";
 
 /** A kind of channel as a configuration file writes it (contract §8, `[[channels]]`). */
 export interface KindSettings {
@@ -23,7 +23,7 @@ export interface KindSettings {
   presence?: boolean | undefined;
   /** Who may join and read; default: `token` where any key is set, else `open`. */
   access?: Access | undefined;
-  /** Who may publish; default: as for `access`. */
+  /** Who may publish; default: `token` where any key is set, else `open`. */
   publish?: PublishRule | undefined;
   /** A value of the path: who joins or publishes has to be that subject. */
   owner?: string | undefined;
@@ -69,7 +69,7 @@ export class Kind {
   readonly publish: PublishRule | undefined;
   readonly #owner: string | undefined;
   readonly #segments: readonly Segment[];
-  readonly #patterns: ReadonlyMap<string, RegExp>;
+  readonly #patterns: ReadonlyMap<string, Expression>;
   readonly #name: ChannelName;
   readonly #envelope: Envelope | undefined;
 
@@ -117,9 +117,31 @@ export class Kind {
     return this.#envelope.wrap(message, sender);
   }
 
-  /** Whether a channel that a kind calls so is rather one of this kind, see {@link ChannelName.claims}. */
-  claims({ kind, channel }: Resolved): boolean {
-    return this.#name.claims(channel, kind.#name);
+  get isOwned(): boolean {
+    return this.#owner !== undefined;
+  }
+
+  /** Whether a channel of this name is one of this kind. */
+  names(channel: string): boolean {
+    const values = this.#name.parse(channel);
+    return values !== undefined && [...values].every(([value, given]) => this.#fits(value, given));
+  }
+
+  /** Whether it does no harm that a channel is of both: they call theirs alike, on purpose, or treat clients alike. */
+  mayShare(other: Kind): boolean {
+    if (this.#name.shape === other.#name.shape) return true;
+    const isUnowned = !this.isOwned && !other.isOwned;
+    const isKeptAlike = this.history?.size === other.history?.size && this.history?.ttlMs === other.history?.ttlMs;
+    return isUnowned && isKeptAlike && this.access === other.access && this.publish === other.publish && this.presence === other.presence;
+  }
+
+  /** How much of a channel's name it says itself. */
+  get weight(): number {
+    return this.#name.weight;
+  }
+
+  #fits(value: string, given: string): boolean {
+    return segmentFault(given) === undefined && this.#patterns.get(value)?.test(given) !== false;
   }
 }
 
@@ -137,13 +159,25 @@ export function isAlike(a: Resolved, b: Resolved): boolean {
   return a.channel === b.channel && (a.kind.history === undefined) === (b.kind.history === undefined);
 }
 
-/** The first kind that a path is of; none where a ":" in its value would make it a channel of another kind. */
+/**
+ * The kind to which the channel of a name belongs: of those that could call one so, the one that says most of the name itself, and
+ * of several the first.
+ */
+export function kindNaming(kinds: readonly Kind[], channel: string): Kind | undefined {
+  const named = kinds.filter((kind) => kind.names(channel));
+  const most = Math.max(...named.map(({ weight }) => weight));
+  return named.find(({ weight }) => weight === most);
+}
+
+/**
+ * The first kind that a path is of; none where the channel belongs to another kind. With `{a}` and `rooms:{b}`, the value `rooms:x`
+ * would else enter a room without the rights that rooms ask for.
+ */
 export function resolveKind(kinds: readonly Kind[], segments: readonly string[]): Resolved | undefined {
   for (const kind of kinds) {
     const resolved = kind.match(segments);
     if (resolved === undefined) continue;
-    const tampered = segments.some((segment) => segment.includes(":")) && kinds.some((other) => other.claims(resolved));
-    return tampered ? undefined : resolved;
+    return kindNaming(kinds, resolved.channel)?.mayShare(kind) === true ? resolved : undefined;
   }
   return undefined;
 }
@@ -171,7 +205,13 @@ export function kindFaults(settings: KindSettings): KindFault[] {
     const allowed = values.has(value) ? expressionFault(source) : list;
     if (allowed !== undefined) faults.push({ key: `params.${value}`, found: source, allowed });
   }
-  if (settings.owner !== undefined && !values.has(settings.owner)) faults.push({ key: "owner", found: settings.owner, allowed: list });
+  if (nameOf(settings).isAmbiguous) faults.push({ key: "name", found: settings.name, allowed: "some text between two values" });
+  const { owner } = settings;
+  if (owner !== undefined && !values.has(owner)) faults.push({ key: "owner", found: owner, allowed: list });
+  // Else everybody would be the owner of some path to the same channel.
+  else if (owner !== undefined && !nameOf(settings).values.includes(owner)) {
+    faults.push({ key: "owner", found: owner, allowed: "a value that is in the channel's name" });
+  }
   for (const variable of unknownVariables(settings.envelope ?? "")) {
     faults.push({ key: "envelope", found: variable, allowed: envelopeVariables.join(", ") });
   }

@@ -1,4 +1,6 @@
 import type { ServerWebSocket } from "bun";
+import type { Access } from "../access/access.ts";
+import { subjectOf } from "../access/caller.ts";
 import type { Sender } from "../bus/bus.ts";
 import type { OnGap } from "../channels/kind.ts";
 import type { Counts } from "../counts.ts";
@@ -47,6 +49,7 @@ export class Connection implements Client, Sender, Subscriber {
   readonly #seat: Seat;
   readonly #hello: boolean;
   readonly #rate: TokenBucket;
+  #mayPublish: boolean;
   #socket: Socket | undefined;
   #retiring: ClosingFaultName | undefined;
   #muted = false;
@@ -59,8 +62,9 @@ export class Connection implements Client, Sender, Subscriber {
   #pingDueMs: number;
 
   /** @param hello whether the first frame says where what follows begins */
-  constructor(house: ClientHouse, seat: Seat, guest: Guest, hello: boolean) {
+  constructor(house: ClientHouse, seat: Seat, guest: Guest, access: Access, hello: boolean) {
     this.guest = guest;
+    this.#mayPublish = access.mayPublish(guest.caller, seat.target);
     this.#house = house;
     this.#seat = seat;
     this.#hello = hello;
@@ -75,7 +79,7 @@ export class Connection implements Client, Sender, Subscriber {
   }
 
   get subject(): string | null {
-    return this.guest.subject;
+    return subjectOf(this.guest.caller);
   }
 
   get broken(): boolean {
@@ -96,8 +100,7 @@ export class Connection implements Client, Sender, Subscriber {
   message(_: Socket, message: Message): void {
     this.#heard = true;
     if (this.#muted) return;
-    const { guest } = this;
-    if (!guest.mayPublish) {
+    if (!this.#mayPublish) {
       this.retire("forbidden");
       return;
     }
@@ -108,7 +111,7 @@ export class Connection implements Client, Sender, Subscriber {
     }
     try {
       const { target } = this.#seat;
-      hub.publish(target, target.kind.encode(message, guest.subject), this);
+      hub.publish(target, target.kind.encode(message, this.subject), this);
     } catch (error) {
       this.#fail(error);
     }
@@ -135,8 +138,8 @@ export class Connection implements Client, Sender, Subscriber {
     this.#onDrained?.();
     connections.remove(this);
     connections.release(this.guest.address);
-    const { address, subject } = this.guest;
-    log.debug("connection closed", { channel: this.#seat.channel, sub: subject ?? undefined, address, code, reason });
+    const { address } = this.guest;
+    log.debug("connection closed", { channel: this.#seat.channel, sub: this.subject ?? undefined, address, code, reason });
   }
 
   listen(topic: string): void {
@@ -170,10 +173,16 @@ export class Connection implements Client, Sender, Subscriber {
     this.#house.hub.leave(this.#seat);
     this.#house.connections.retired(this);
     if (BLAMED.has(fault)) {
-      const { address, subject } = this.guest;
-      this.#house.refusals.note({ reason: fault, detail: faults[fault].title, subject, address, where: this.#seat.channel });
+      const { counts, refusals } = this.#house;
+      const { address } = this.guest;
+      counts.refuse(fault);
+      refusals.note({ reason: fault, detail: faults[fault].title, subject: this.subject, address, where: this.#seat.channel });
     }
     this.#closeWhenSent();
+  }
+
+  reconsider(access: Access): void {
+    this.#mayPublish = access.mayPublish(this.guest.caller, this.#seat.target);
   }
 
   /** From now on what it sends is not heard. */

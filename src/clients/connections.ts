@@ -1,3 +1,5 @@
+import type { Access } from "../access/access.ts";
+import { subjectOf, type Caller } from "../access/caller.ts";
 import { Problem, type ClosingFaultName } from "../errors.ts";
 import { within } from "../within.ts";
 import { Expiries } from "./expiries.ts";
@@ -9,16 +11,14 @@ const RETIRE_TIMEOUT_MS = 30_000;
 export interface Guest {
   /** Admitted by `connections`; its place is freed when the client ends. */
   readonly address: string;
-  /** The subject of its token. */
-  readonly subject: string | null;
-  /** When its token expires: milliseconds since 1970, or infinity. */
-  readonly expiresMs: number;
-  readonly mayPublish: boolean;
+  readonly caller: Caller;
 }
 
 /** One client, whatever carries it. */
 export interface Client {
   readonly guest: Guest;
+  /** What it may do is asked anew. */
+  reconsider(access: Access): void;
   /** Sends it nothing more, then closes it, once it has what was sent before. */
   retire(fault: ClosingFaultName): void;
   /** From now on what it sends is not heard. */
@@ -95,9 +95,14 @@ export class Connections {
     this.#expiries.add(client);
   }
 
+  /** Other rules hold from now on. */
+  reconsider(access: Access): void {
+    for (const client of this.#open) client.reconsider(access);
+  }
+
   /** Closes all of a subject. */
   disconnect(subject: string): void {
-    for (const client of this.#open) if (client.guest.subject === subject) client.retire("disconnected");
+    for (const client of this.#open) if (subjectOf(client.guest.caller) === subject) client.retire("disconnected");
   }
 
   /** The connection will be closed once it has read what was sent to it; after 30 s it is cut. */

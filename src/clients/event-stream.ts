@@ -1,3 +1,4 @@
+import { subjectOf } from "../access/caller.ts";
 import type { Kind } from "../channels/kind.ts";
 import { Problem, type ClosingFaultName } from "../errors.ts";
 import type { Seat } from "../hub/local-channel.ts";
@@ -47,7 +48,7 @@ export class EventStream implements Client, Subscriber {
   }
 
   get subject(): string | null {
-    return this.guest.subject;
+    return subjectOf(this.guest.caller);
   }
 
   /** Whether it takes no seat any more. */
@@ -157,6 +158,10 @@ export class EventStream implements Client, Subscriber {
     if (this.#seat !== undefined) this.#house.hub.leave(this.#seat);
     this.#house.connections.retired(this);
     this.#wake?.();
+  }
+
+  reconsider(): void {
+    // A stream publishes nothing.
   }
 
   mute(): void {

@@ -1,3 +1,4 @@
+import { expiryOf } from "../access/caller.ts";
 import type { Client } from "./connections.ts";
 
 /** The longest time that a timer can count. */
@@ -8,11 +9,12 @@ export class Expiries {
   /** Clients by the second in which their tokens expire, since 1970. */
   readonly #seconds = new Map<number, Set<Client>>();
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #closed = false;
   #dueMs = Number.POSITIVE_INFINITY;
 
   add(client: Client): void {
-    if (client.guest.expiresMs === Number.POSITIVE_INFINITY) return;
     const second = secondOf(client);
+    if (this.#closed || second === Number.POSITIVE_INFINITY) return;
     const clients = this.#seconds.get(second);
     if (clients !== undefined) {
       clients.add(client);
@@ -30,6 +32,7 @@ export class Expiries {
   }
 
   close(): void {
+    this.#closed = true;
     clearTimeout(this.#timer);
   }
 
@@ -56,5 +59,5 @@ export class Expiries {
 }
 
 function secondOf({ guest }: Client): number {
-  return Math.ceil(guest.expiresMs / 1000);
+  return Math.ceil(expiryOf(guest.caller) / 1000);
 }

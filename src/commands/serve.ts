@@ -25,6 +25,7 @@ export async function serve(words: readonly string[], { config: file }: Options)
   warnOfKeys(config, log);
   log.announce("listening", { url: server.url, pid: process.pid, version: manifest.version });
   const signal = await stopped;
+  reload = undefined;
   log.info("draining", { signal });
   await server.drain();
   log.info("stopped");
@@ -43,7 +44,6 @@ function reloadConfig(server: LockstepServer, file: string | undefined, log: Log
   }
   const fixed = server.reload(config);
   if (fixed.length > 0) log.warn("some settings take a restart", { settings: fixed });
-  warnOfKeys(config, log);
   log.info("the configuration was reloaded", { kinds: config.kinds.length, broadcasts: config.broadcasts.length });
 }
 
@@ -53,8 +53,11 @@ const MIN_SECRET_BYTES = 32;
 function warnOfKeys({ auth, kinds }: Config, log: Log): void {
   const { jwtSecret, publicKey, jwksUrl, apiKey } = auth;
   if (jwtSecret === "" && publicKey === undefined && jwksUrl === "" && apiKey === "") {
-    const shut = kinds.filter(({ access, publish }) => access === "token" || (publish ?? "open") !== "open").map(({ path }) => path);
-    log.warn("no keys are set: anybody may join and publish on every channel", shut.length === 0 ? {} : { but: shut });
+    const shut = kinds.filter(({ access, publish, isOwned }) => isOwned || access === "token" || (publish ?? "open") !== "open");
+    log.warn(
+      "no keys are set: anybody may join and publish on every channel",
+      shut.length === 0 ? {} : { but: shut.map(({ path }) => path) },
+    );
   }
   if (jwtSecret !== "" && Buffer.byteLength(jwtSecret) < MIN_SECRET_BYTES) {
     log.warn(`the JWT secret has fewer than ${MIN_SECRET_BYTES} bytes, so that it may be guessed from a token`);

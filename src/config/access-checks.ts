@@ -14,6 +14,11 @@ export function originFault(text: string): string | undefined {
   return origin === text ? undefined : `${JSON.stringify(origin)}, as browsers write it`;
 }
 
+/** It comes as a Bearer token (RFC 6750 §2.1), which has no other characters. */
+export function apiKeyFault(text: string): string | undefined {
+  return /^[\x21-\x7e]*$/.test(text) ? undefined : "visible ASCII characters, without spaces";
+}
+
 export function jwksUrlFault(text: string): string | undefined {
   if (text === "") return undefined;
   const url = URL.canParse(text) ? new URL(text) : undefined;

@@ -4,7 +4,7 @@ import { builtinKinds } from "../channels/builtin.ts";
 import { Kind, kindFaults, nameShape, resolveKind, type KindSettings, type Resolved } from "../channels/kind.ts";
 import { parsePath } from "../channels/path.ts";
 import { parseDuration } from "../duration.ts";
-import { jwksUrlFault, originFault, publicKeyFault } from "./access-checks.ts";
+import { apiKeyFault, jwksUrlFault, originFault, publicKeyFault } from "./access-checks.ts";
 import { networkFault } from "./networks.ts";
 import { settingsSchema, type Settings } from "./schema.ts";
 
@@ -60,6 +60,9 @@ export function meaningFaults(settings: Settings, place: Place, sound: (pointer:
   if (sound("/server/ping_interval") && parseDuration(settings.server.ping_interval) === 0) {
     faults.push(fault(place(["server", "ping_interval"]), show(settings.server.ping_interval), "more than nothing"));
   }
+  if (sound("/limits/publish_timeout") && parseDuration(settings.limits.publish_timeout) === 0) {
+    faults.push(fault(place(["limits", "publish_timeout"]), show(settings.limits.publish_timeout), "more than nothing"));
+  }
   // An empty pair would be taken for a channel's hash tag, and its keys would be in different slots of a cluster.
   if (sound("/redis/prefix") && /^[^{]*\{\}/.test(settings.redis.prefix)) {
     faults.push(fault(place(["redis", "prefix"]), show(settings.redis.prefix), "a text without {}"));
@@ -108,6 +111,7 @@ function accessFaults({ server, auth }: Settings, place: Place, sound: (pointer:
   const keys = [
     ["public_key", publicKeyFault],
     ["jwks_url", jwksUrlFault],
+    ["api_key", apiKeyFault],
   ] as const;
   const wrong = keys.flatMap(([key, faultOf]) => {
     const allowed = sound(`/auth/${key}`) ? faultOf(auth[key]) : undefined;

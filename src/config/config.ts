@@ -42,6 +42,11 @@ export interface Auth {
   readonly apiKey: string;
 }
 
+/** Whether the same tokens and keys are good for both. */
+export function isSameAuth(a: Auth, b: Auth): boolean {
+  return a.jwtSecret === b.jwtSecret && a.publicKey?.pem === b.publicKey?.pem && a.jwksUrl === b.jwksUrl && a.apiKey === b.apiKey;
+}
+
 export interface Limits {
   readonly maxMessageBytes: number;
   readonly messagesPerSecond: number;

@@ -2,6 +2,7 @@ import { createPublicKey, type KeyObject } from "node:crypto";
 
 /** A key that tokens are verified with, and the only algorithm that it is good for (RFC 7518 §3.1, RFC 8037 §3.1). */
 export interface PublicKey {
+  readonly pem: string;
   readonly key: KeyObject;
   readonly algorithm: "RS256" | "ES256" | "EdDSA";
 }
@@ -25,9 +26,9 @@ export function parsePublicKey(pem: string): PublicKey {
   const { modulusLength = 0, namedCurve } = key.asymmetricKeyDetails ?? {};
   if (key.asymmetricKeyType === "rsa") {
     if (modulusLength < MIN_RSA_BITS) throw new Error(`this key has ${modulusLength} bits`);
-    return { key, algorithm: "RS256" };
+    return { pem, key, algorithm: "RS256" };
   }
-  if (key.asymmetricKeyType === "ec" && namedCurve === "prime256v1") return { key, algorithm: "ES256" };
-  if (key.asymmetricKeyType === "ed25519") return { key, algorithm: "EdDSA" };
+  if (key.asymmetricKeyType === "ec" && namedCurve === "prime256v1") return { pem, key, algorithm: "ES256" };
+  if (key.asymmetricKeyType === "ed25519") return { pem, key, algorithm: "EdDSA" };
   throw new Error(`this is a key of another kind (${key.asymmetricKeyType ?? "unknown"})`);
 }

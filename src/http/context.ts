@@ -13,8 +13,8 @@ export interface Instance {
   readonly house: ClientHouse;
   readonly eventTopics: EventTopics;
   readonly draining: () => boolean;
-  /** @throws Problem `draining`, once the instance takes nothing new; `reloaded`, where other rules hold by now */
-  readonly accept: (rules: Rules) => void;
+  /** @throws Problem `draining`, once the instance takes nothing new */
+  readonly accept: () => void;
 }
 
 /** What a reload replaces, all of it at once. */

@@ -19,12 +19,11 @@ export function disconnect(instance: Instance, disconnections: Disconnections) {
     .post(
       ROUTE,
       async ({ request }) => {
-        const { rules } = instance;
-        const { access, origins } = rules;
+        const { access, origins } = instance.rules;
         origins.require(request.headers);
         access.requireKey(await access.identify(credentialOf(request)));
         const sub = parseSubject(await readBody(request, MAX_BODY_BYTES));
-        instance.accept(rules);
+        instance.accept();
         await disconnections.order(sub);
         return Response.json({ sub }, { headers: origins.corsHeaders(request.headers) });
       },

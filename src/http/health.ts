@@ -11,9 +11,8 @@ export function health(instance: Instance) {
       return Response.json({ status: "live" });
     })
     .get("/readyz", ({ request }) => {
-      const { rules } = instance;
-      rules.origins.require(request.headers);
-      instance.accept(rules);
+      instance.rules.origins.require(request.headers);
+      instance.accept();
       if (!instance.house.hub.bus.ready) throw new Problem("bus-away", "The bus is away, or not every subscription is live.");
       return Response.json({ status: "ready" });
     })

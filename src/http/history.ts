@@ -1,12 +1,13 @@
 import { Elysia } from "elysia";
+import type { Kind } from "../channels/kind.ts";
 import { Problem } from "../errors.ts";
 import type { Message } from "../message.ts";
-import { formatPosition } from "../position.ts";
+import { formatPosition, type Retention } from "../position.ts";
+import { admit } from "./admission.ts";
 import type { Instance } from "./context.ts";
-import { credentialOf } from "./credential.ts";
 import { otherMethods } from "./problems.ts";
 import { integerOf, sinceOf } from "./query.ts";
-import { targetChannel, targetQuery } from "./target.ts";
+import { targetQuery } from "./target.ts";
 
 const ROUTE = "/history/";
 const DEFAULT_LIMIT = 100;
@@ -17,27 +18,30 @@ export function history(instance: Instance) {
   const { house } = instance;
   return new Elysia({ name: "history" })
     .get(`${ROUTE}*`, async ({ request }) => {
-      const { config, access, origins } = instance.rules;
-      origins.require(request.headers);
-      const target = targetChannel(request.url, ROUTE, config.kinds);
+      instance.rules.origins.require(request.headers);
+      const { rules, target } = await admit(instance, request, ROUTE, "join", ({ kind }) => void retentionOf(kind));
       const { kind, channel } = target;
-      if (kind.history === undefined) throw new Problem("no-history", "This channel keeps no history.");
-      access.requireJoin(await access.identify(credentialOf(request)), target);
       const query = targetQuery(request.url);
       const since = query.get("since");
       const limit = integerOf("limit", query.get("limit") ?? String(DEFAULT_LIMIT), 1, MAX_LIMIT);
       const page = { limit, bytes: Number.POSITIVE_INFINITY, keepsAlive: false };
       const from = since === null ? page : { ...page, since: sinceOf("since", since) };
-      const { epoch, head, resumed, start, messages } = await house.hub.history.read(channel, kind.history, from);
+      const { epoch, head, resumed, start, messages } = await house.hub.history.read(channel, retentionOf(kind), from);
       const answer = {
         channel,
         position: formatPosition(epoch, head),
         resumed,
         messages: messages.map((message, index) => inJson(formatPosition(epoch, start + 1 + index), message)),
       };
-      return Response.json(answer, { headers: origins.corsHeaders(request.headers) });
+      return Response.json(answer, { headers: rules.origins.corsHeaders(request.headers) });
     })
     .all(`${ROUTE}*`, otherMethods(instance, "GET"));
+}
+
+/** @throws Problem `no-history` */
+function retentionOf({ history: retention }: Kind): Retention {
+  if (retention === undefined) throw new Problem("no-history", "This channel keeps no history.");
+  return retention;
 }
 
 function inJson(id: string, message: Message): { id: string; text: string } | { id: string; base64: string } {

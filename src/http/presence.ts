@@ -1,9 +1,9 @@
 import { Elysia } from "elysia";
+import type { Resolved } from "../channels/kind.ts";
 import { Problem } from "../errors.ts";
+import { admit } from "./admission.ts";
 import type { Instance } from "./context.ts";
-import { credentialOf } from "./credential.ts";
 import { otherMethods } from "./problems.ts";
-import { targetChannel } from "./target.ts";
 
 const ROUTE = "/presence/";
 
@@ -12,15 +12,17 @@ export function presence(instance: Instance) {
   const { house } = instance;
   return new Elysia({ name: "presence" })
     .get(`${ROUTE}*`, async ({ request }) => {
-      const { config, access, origins } = instance.rules;
-      origins.require(request.headers);
-      const target = targetChannel(request.url, ROUTE, config.kinds);
-      const { kind, channel } = target;
-      if (!kind.presence) throw new Problem("no-presence", "This channel does not tell who is on it.");
-      access.requireJoin(await access.identify(credentialOf(request)), target);
+      instance.rules.origins.require(request.headers);
+      const { rules, target } = await admit(instance, request, ROUTE, "join", requirePresence);
+      const { channel } = target;
       const { count, members } = await house.hub.presence.present(channel);
       const answer = { channel, count, members: Array.from(members, ([id, connections]) => ({ id, connections })) };
-      return Response.json(answer, { headers: origins.corsHeaders(request.headers) });
+      return Response.json(answer, { headers: rules.origins.corsHeaders(request.headers) });
     })
     .all(`${ROUTE}*`, otherMethods(instance, "GET"));
+}
+
+/** @throws Problem `no-presence` */
+function requirePresence({ kind }: Resolved): void {
+  if (!kind.presence) throw new Problem("no-presence", "This channel does not tell who is on it.");
 }

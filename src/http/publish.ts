@@ -4,11 +4,10 @@ import { subjectOf } from "../access/caller.ts";
 import type { Kind } from "../channels/kind.ts";
 import { Problem } from "../errors.ts";
 import type { Message } from "../message.ts";
+import { admit } from "./admission.ts";
 import { readBody } from "./body.ts";
 import type { Instance } from "./context.ts";
-import { credentialOf } from "./credential.ts";
 import { otherMethods } from "./problems.ts";
-import { targetChannel } from "./target.ts";
 
 const ROUTE = "/publish/";
 const MAX_KEY = 128;
@@ -23,23 +22,25 @@ export function publish(instance: Instance) {
     .post(
       `${ROUTE}*`,
       async ({ request, server }) => {
-        const { rules } = instance;
-        const { config, access, origins } = rules;
-        origins.require(request.headers);
-        const target = targetChannel(request.url, ROUTE, config.kinds);
-        const caller = await access.identify(credentialOf(request));
-        access.requirePublish(caller, target);
-        const { kind, channel } = target;
-        const key = idempotencyKey(request.headers, kind);
-        const body = await readBody(request, config.limits.maxMessageBytes);
-        const message = kind.encode(asMessage(body, request.headers.get("content-type")), subjectOf(caller));
-        instance.accept(rules);
-        // It may wait for the bus for longer than a client may be silent.
-        server?.timeout(request, Math.min(MAX_TIMEOUT_S, Math.ceil(config.limits.publishTimeoutMs / 1000) + GRACE_S));
-        const id = await new Promise<string | null>((confirmed, refused) => {
-          house.hub.publish(target, message, { confirmed, refused, broken: false }, key);
-        });
-        return Response.json({ channel, id }, { headers: origins.corsHeaders(request.headers) });
+        instance.rules.origins.require(request.headers);
+        let body: Buffer | undefined;
+        for (;;) {
+          const { rules, target, caller } = await admit(instance, request, ROUTE, "publish");
+          const { kind, channel } = target;
+          const { limits } = rules.config;
+          const key = idempotencyKey(request.headers, kind);
+          body ??= await readBody(request, limits.maxMessageBytes);
+          // It has waited for the body: other rules may hold by now.
+          if (rules !== instance.rules) continue;
+          const message = kind.encode(asMessage(body, request.headers.get("content-type")), subjectOf(caller));
+          instance.accept();
+          // It may wait for the bus for longer than a client may be silent.
+          server?.timeout(request, Math.min(MAX_TIMEOUT_S, Math.ceil(limits.publishTimeoutMs / 1000) + GRACE_S));
+          const id = await new Promise<string | null>((confirmed, refused) => {
+            house.hub.publish(target, message, { confirmed, refused, broken: false }, key);
+          });
+          return Response.json({ channel, id }, { headers: rules.origins.corsHeaders(request.headers) });
+        }
       },
       { parse: "none" },
     )

@@ -1,17 +1,16 @@
 import { Elysia } from "elysia";
-import { expiryOf, subjectOf, type Caller } from "../access/caller.ts";
-import { isAlike, resolveKind, type Resolved } from "../channels/kind.ts";
+import { isAlike } from "../channels/kind.ts";
 import { EventStream } from "../clients/event-stream.ts";
 import { Problem } from "../errors.ts";
 import { describeError } from "../log.ts";
 import type { JoinFrom } from "../hub/joining.ts";
 import type { Seat } from "../hub/local-channel.ts";
 import { addressOf } from "./address.ts";
+import { admit, type Admission } from "./admission.ts";
 import type { Instance } from "./context.ts";
-import { credentialOf } from "./credential.ts";
 import { otherMethods } from "./problems.ts";
 import { parseEventsQuery } from "./query.ts";
-import { targetChannel, targetQuery } from "./target.ts";
+import { targetQuery } from "./target.ts";
 
 const ROUTE = "/sse/";
 const RETRY_MS = 100;
@@ -36,32 +35,32 @@ export function serverSentEvents(instance: Instance) {
     .get(`${ROUTE}*`, async ({ request, server }) => {
       // Elysia answers HEAD with the headers of GET, which would join, and never end.
       if (request.method === "HEAD") throw new Problem("wrong-method", "This route takes GET only.", { allow: "GET" });
-      const { config, access, origins, proxies } = instance.rules;
+      const { origins, proxies } = instance.rules;
       origins.require(request.headers);
       const address = addressOf(request, server, proxies);
       connections.admit(address);
-      let target: Resolved;
-      let caller: Caller;
+      let admission: Admission;
       let from: JoinFrom | undefined;
       try {
-        target = targetChannel(request.url, ROUTE, config.kinds);
-        caller = await access.identify(credentialOf(request));
-        access.requireJoin(caller, target);
-        ({ from } = parseEventsQuery(targetQuery(request.url), request.headers, target.kind));
+        admission = await admit(instance, request, ROUTE, "join");
+        ({ from } = parseEventsQuery(targetQuery(request.url), request.headers, admission.target.kind));
       } catch (error) {
         connections.release(address);
         throw error;
       }
-      const guest = { address, subject: subjectOf(caller), expiresMs: expiryOf(caller), mayPublish: false };
-      const stream = new EventStream(house, eventTopics, target.kind, guest);
+      const { target, caller } = admission;
+      const stream = new EventStream(house, eventTopics, target.kind, { address, caller });
       request.signal.addEventListener("abort", () => stream.end());
+      // It may be gone already, while its token was looked at.
+      if (request.signal.aborted) stream.end();
       server?.timeout(request, 0);
+      const join = (): Promise<boolean> => joinOnce(stream, request, admission, from);
       if (instance.draining()) {
         stream.wait();
         stream.retire("draining");
-      } else if (!(await join(stream, target, from))) {
+      } else if (!(await join())) {
         stream.wait();
-        void joinLater(stream, target, from);
+        void joinLater(stream, join);
       }
       return new Response(
         bodyOf(stream, () => server?.timeout(request, CUT_S)),
@@ -71,32 +70,39 @@ export function serverSentEvents(instance: Instance) {
     .all(`${ROUTE}*`, otherMethods(instance, "GET"));
 
   /** Whether there is nothing more to wait for. */
-  async function join(stream: EventStream, target: Resolved, from: JoinFrom | undefined): Promise<boolean> {
-    const { config } = instance.rules;
-    const now = resolveKind(config.kinds, target.segments) ?? target;
-    if (!isAlike(now, target)) {
-      // It has waited while the configuration was read anew.
-      stream.retire("gap");
-      return true;
-    }
-    let seat: Seat;
+  async function joinOnce(stream: EventStream, request: Request, first: Admission, from: JoinFrom | undefined): Promise<boolean> {
+    const { channel } = first.target;
+    let admission = first;
+    let seat: Seat | undefined;
     try {
-      seat = await hub.reserve(now, from);
+      while (seat === undefined && !stream.ended) {
+        // It may have waited while the configuration was read anew.
+        if (admission.rules !== instance.rules) admission = await admit(instance, request, ROUTE, "join");
+        if (!isAlike(admission.target, first.target)) {
+          stream.retire("gap");
+          return true;
+        }
+        seat = await hub.reserve(admission.target, from);
+        // The promise of a seat holds for this turn only.
+        if (stream.ended || admission.rules !== instance.rules) {
+          hub.leave(seat);
+          seat = undefined;
+        }
+      }
     } catch (error) {
-      if (!(error instanceof Problem)) house.log.error("joining failed", { channel: target.channel, error: describeError(error) });
+      if (!(error instanceof Problem)) house.log.error("joining failed", { channel, error: describeError(error) });
+      else if (error.fault !== "bus-away") stream.retire("forbidden");
       return stream.ended;
     }
-    // The promise of a seat holds for this turn only.
-    if (stream.ended) hub.leave(seat);
-    else stream.open(seat);
+    if (seat !== undefined) stream.open(seat);
     return true;
   }
 
-  async function joinLater(stream: EventStream, target: Resolved, from: JoinFrom | undefined): Promise<void> {
+  async function joinLater(stream: EventStream, join: () => Promise<boolean>): Promise<void> {
     do {
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
       // Not asked for a seat before there can be one: that would leave something behind each time.
-    } while (!stream.ended && (!hub.bus.ready || !(await join(stream, target, from))));
+    } while (!stream.ended && (!hub.bus.ready || !(await join())));
   }
 }
 

@@ -1,17 +1,16 @@
 import { Elysia } from "elysia";
-import { expiryOf, subjectOf } from "../access/caller.ts";
 import type { WebSocketHandler } from "bun";
 import { Connection } from "../clients/connection.ts";
 import { Problem } from "../errors.ts";
 import type { Limits } from "../config/config.ts";
 import type { Seat } from "../hub/local-channel.ts";
 import { addressOf } from "./address.ts";
+import { admit } from "./admission.ts";
 import type { Instance } from "./context.ts";
-import { credentialOf } from "./credential.ts";
 import { checkHandshake } from "./handshake.ts";
 import { otherMethods } from "./problems.ts";
 import { parseHistoryQuery } from "./query.ts";
-import { targetChannel, targetQuery } from "./target.ts";
+import { targetQuery } from "./target.ts";
 
 const ROUTE = "/ws/";
 
@@ -25,31 +24,31 @@ export function websocket(instance: Instance) {
   const { hub, connections } = house;
   return new Elysia({ name: "websocket" })
     .get(`${ROUTE}*`, async ({ request, server }) => {
-      const { rules } = instance;
-      const { config, access, origins, proxies } = rules;
+      const { origins, proxies } = instance.rules;
       origins.require(request.headers);
       const address = addressOf(request, server, proxies);
       connections.admit(address);
       try {
-        const target = targetChannel(request.url, ROUTE, config.kinds);
-        const caller = await access.identify(credentialOf(request));
-        access.requireJoin(caller, target);
-        const { from, hello } = parseHistoryQuery(targetQuery(request.url), target.kind);
-        const headers = checkHandshake(request.headers);
-        instance.accept(rules);
-        const seat = await hub.reserve(target, from);
-        // From here to the upgrade nothing waits: what the seat promises holds for this turn only.
-        try {
-          instance.accept(rules);
-          const mayPublish = access.mayPublish(caller, target);
-          const guest = { address, subject: subjectOf(caller), expiresMs: expiryOf(caller), mayPublish };
-          const data = new Connection(house, seat, guest, hello);
-          if (server?.upgrade(request, { data, headers: { ...headers, ...positionHeaders(seat) } }) !== true)
-            throw new Problem("malformed-request", "The connection cannot be upgraded.");
-          return undefined;
-        } catch (error) {
+        for (;;) {
+          const { rules, target, caller } = await admit(instance, request, ROUTE, "join");
+          const { from, hello } = parseHistoryQuery(targetQuery(request.url), target.kind);
+          const headers = checkHandshake(request.headers);
+          instance.accept();
+          const seat = await hub.reserve(target, from);
+          // From here to the upgrade nothing waits: what the seat promises holds for this turn only.
+          try {
+            instance.accept();
+            if (rules === instance.rules) {
+              const data = new Connection(house, seat, { address, caller }, rules.access, hello);
+              if (server?.upgrade(request, { data, headers: { ...headers, ...positionHeaders(seat) } }) === true) return undefined;
+              throw new Problem("malformed-request", "The connection cannot be upgraded.");
+            }
+          } catch (error) {
+            hub.leave(seat);
+            throw error;
+          }
+          // Other rules hold by now: it begins anew.
           hub.leave(seat);
-          throw error;
         }
       } catch (error) {
         connections.release(address);

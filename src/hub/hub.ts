@@ -1,19 +1,17 @@
 import type { Bus, BusListener, Entries, History, Presence, Sender } from "../bus/bus.ts";
-import { isAlike, resolveKind, type Kind, type Resolved } from "../channels/kind.ts";
+import { kindNaming, resolveKind, type Kind, type Resolved } from "../channels/kind.ts";
 import type { Counts } from "../counts.ts";
 import { Problem } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { Message } from "../message.ts";
 import { Backlogs, type BacklogLimits } from "./backlogs.ts";
 import { CatchUps } from "./catch-ups.ts";
-import { GapClosings } from "./gap-closings.ts";
+import { Gaps } from "./gaps.ts";
 import { Joining, type JoinFrom } from "./joining.ts";
-import { LocalChannel, Seat, type Opening } from "./local-channel.ts";
+import { Seat, type LocalChannel, type Opening } from "./local-channel.ts";
+import { LocalChannels } from "./local-channels.ts";
 import type { Subscriber } from "./subscriber.ts";
 
-/** A channel without local clients is kept this long: most who leave are reconnecting. */
-const RELEASE_AFTER_MS = 3000;
-const RELEASE_CHECK_MS = 1000;
 /** After so long a client is not left to wait for the rest of its replay any more. */
 const STUCK_MS = 5000;
 /** Positions are valid for 24 h after this. */
@@ -36,30 +34,34 @@ export interface HubOptions {
  */
 export class Hub implements BusListener {
   readonly #options: HubOptions;
-  readonly #channels = new Map<string, LocalChannel>();
-  /** Channels without clients and since when, the oldest first. */
-  readonly #idle = new Map<LocalChannel, number>();
+  readonly #channels: LocalChannels;
   readonly #backlogs: Backlogs;
-  readonly #gaps = new GapClosings();
+  readonly #gaps: Gaps;
   readonly #catchUps: CatchUps;
   readonly #joining: Joining;
-  readonly #timers: ReturnType<typeof setInterval>[];
+  readonly #renewing = setInterval(() => this.#renew(), RENEW_MS);
   /** Counts the losses of all subscriptions. */
   #generation = 0;
-  /** Channels that the instance itself follows. */
-  #own = 0;
-  #topics = 0;
   #live = false;
   #bus: Bus | undefined;
 
   private constructor(options: HubOptions) {
     this.#options = options;
+    this.#channels = new LocalChannels({
+      listener: (local) => ({
+        follow: (message, epoch, offset) => this.#send(local, message, epoch, offset),
+        missed: (left) => this.#gaps.strand(local, left),
+        behind: () => this.#catchUps.add(local),
+      }),
+      released: (name) => this.bus.unsubscribe(name),
+    });
     this.#backlogs = new Backlogs(options.limits);
+    this.#gaps = new Gaps({ counts: options.counts, topic: (name) => this.#channels.topic(name), live: () => this.#live });
     this.#catchUps = new CatchUps({
       history: () => this.history,
       wanted: (local) => this.#channels.get(local.name) === local,
       recovered: () => (options.counts.catchUps += 1),
-      unreadable: (local) => this.#abandon(local),
+      unreadable: (local) => this.#gaps.abandon(local),
     });
     this.#joining = new Joining({
       bus: () => this.bus,
@@ -68,7 +70,6 @@ export class Hub implements BusListener {
       generation: () => this.#generation,
       catchUps: this.#catchUps,
     });
-    this.#timers = [setInterval(() => this.#releaseIdle(), RELEASE_CHECK_MS), setInterval(() => this.#renew(), RENEW_MS)];
   }
 
   /** Opens the bus, and resolves when `openBus` does. */
@@ -104,19 +105,21 @@ export class Hub implements BusListener {
 
   /** Channels with clients here. */
   get channels(): number {
-    return this.#channels.size - this.#idle.size - this.#own;
+    return this.#channels.count;
   }
 
   /**
    * The instance itself hears each message of a channel with history, from about now on; after a loss also what it missed, as
    * far as the log reaches.
    */
-  follow({ kind, channel }: Resolved, hear: (message: Message) => void): void {
-    const listener = (self: LocalChannel) => ({ follow: hear, missed: () => undefined, behind: () => this.#catchUps.add(self) });
-    const local = new LocalChannel(channel, kind, "", listener, true);
-    this.#channels.set(channel, local);
-    this.#own += 1;
-    void this.bus.subscribe(channel).then(() => this.#catchUps.add(local));
+  follow(target: Resolved, hear: (message: Message) => void): void {
+    const { log } = this.#options;
+    const local = this.#channels.addOwn(target, {
+      follow: hear,
+      missed: () => log.error("some of what was said to all instances is not kept any more", { channel: target.channel }),
+      behind: () => this.#catchUps.add(local),
+    });
+    void this.bus.subscribe(local.name).then(() => this.#catchUps.add(local));
   }
 
   /**
@@ -124,26 +127,30 @@ export class Hub implements BusListener {
    * otherwise, or begins or ends to keep history, they are closed as after a gap, and come back to the right place.
    */
   reload(kinds: readonly Kind[]): void {
-    for (const local of this.#channels.values()) if (!local.own) this.#reload(local, kinds);
-    if (this.#live) this.#gaps.start();
+    for (const local of this.#channels.all()) if (!local.own) this.#reload(local, kinds);
   }
 
   /**
    * Resolves once everything published on the channel from then on is delivered here, with what was asked for of its history.
    * The caller takes or leaves the seat in the same turn of the event loop, and may be sure that nothing was missed in between.
+   * A seat that has `moved` meanwhile can only be left.
    *
-   * @throws Problem `bus-away` after 2.5 s, or where the path has come to lead elsewhere
+   * @throws Problem `bus-away` after 2.5 s
    */
   async reserve(target: Resolved, from?: JoinFrom): Promise<Seat> {
     const seat = this.#enter(target);
     this.#hold(seat);
     try {
-      seat.opening = await this.#joining.prepare(seat, from);
-      if (seat.moved) throw new Problem("bus-away", "The channel has just changed; try again.");
+      const moved = new Promise<undefined>((resolve) => {
+        seat.onMoved = () => resolve(undefined);
+      });
+      seat.opening = await Promise.race([this.#joining.prepare(seat, from), moved]);
       return seat;
     } catch (error) {
       this.leave(seat);
       throw error;
+    } finally {
+      seat.onMoved = undefined;
     }
   }
 
@@ -192,16 +199,11 @@ export class Hub implements BusListener {
     local.waiting.delete(seat);
     if (subscriber !== undefined) {
       local.seats.delete(seat);
-      local.untold.delete(subscriber);
-      this.#gaps.delete(subscriber);
+      this.#gaps.forget(local, subscriber);
       subscriber.unlisten(local.topic);
       if (seat.present) this.presence.leave(local.name, subscriber.subject);
     }
-    // A client with a gap may have stayed longer than its channel: another one stands under the name then.
-    if (!local.empty || this.#channels.get(local.name) !== local) return;
-    // Deleted first: a key that is set again would keep its old place.
-    this.#idle.delete(local);
-    this.#idle.set(local, Date.now());
+    if (local.empty) this.#channels.vacated(local);
   }
 
   /**
@@ -236,8 +238,8 @@ export class Hub implements BusListener {
     this.#live = false;
     this.#gaps.pause();
     this.#catchUps.rest();
-    for (const local of this.#channels.values()) {
-      if (local.follower === undefined) this.#strand(local, null);
+    for (const local of this.#channels.all()) {
+      if (local.follower === undefined) this.#gaps.strand(local, null);
       else if (local.empty) local.follower.reset();
       else local.follower.interrupt();
     }
@@ -246,8 +248,8 @@ export class Hub implements BusListener {
   restored(): void {
     this.#live = true;
     this.#gaps.start();
-    for (const local of this.#channels.values()) {
-      this.#tell(local);
+    for (const local of this.#channels.all()) {
+      this.#gaps.tell(local);
       if (local.follower?.live === false && !local.empty) this.#catchUps.add(local);
     }
     this.#catchUps.start();
@@ -260,62 +262,50 @@ export class Hub implements BusListener {
   }
 
   #stopTimers(): void {
-    for (const timer of this.#timers) clearInterval(timer);
+    clearInterval(this.#renewing);
+    this.#channels.close();
     this.#backlogs.close();
     this.#gaps.pause();
     this.#catchUps.rest();
   }
 
-  #topic(channel: string): string {
-    return `${(this.#topics += 1)} ${channel}`;
-  }
-
   #enter(target: Resolved): Seat {
-    const { kind, channel } = target;
-    let local = this.#channels.get(channel);
-    if (local === undefined) {
-      local = new LocalChannel(channel, kind, this.#topic(channel), (self) => ({
-        follow: (message, epoch, offset) => this.#send(self, message, epoch, offset),
-        missed: (left) => this.#strand(self, left),
-        behind: () => this.#catchUps.add(self),
-      }));
-      this.#channels.set(channel, local);
-    }
-    this.#idle.delete(local);
+    const there = this.#channels.get(target.channel);
+    // Some have stayed whose path is of no kind any more.
+    if (there !== undefined && !there.suits(target.kind)) this.#end(there, target.kind);
+    const local = this.#channels.enter(target);
+    this.#adopt(local, target.kind);
     const seat = new Seat(local, target);
     local.waiting.add(seat);
     return seat;
   }
 
   #reload(local: LocalChannel, kinds: readonly Kind[]): void {
-    const seats = [...local.seats, ...local.waiting];
-    // A path that is of no kind any more takes nobody in, but those who are there stay.
-    const targets = new Map(seats.map((seat) => [seat, resolveKind(kinds, seat.target.segments) ?? seat.target]));
-    const ends = [...targets].some(([seat, next]) => next.channel === local.name && !isAlike(next, seat.target));
-    for (const [seat, next] of targets) {
-      if (ends || next.channel !== local.name) this.#move(seat);
-      else {
-        seat.target = next;
-        local.kind = next.kind;
-      }
+    const kind = kindNaming(kinds, local.name);
+    if (kind !== undefined && !local.suits(kind)) {
+      this.#end(local, kind);
+      return;
     }
-    for (const seat of seats) this.#showPresence(seat);
-    if (!ends && !local.empty) return;
-    this.#idle.delete(local);
-    this.#channels.delete(local.name);
-    this.bus.unsubscribe(local.name);
+    for (const seat of [...local.seats, ...local.waiting]) {
+      // A path that is of no kind any more takes nobody in, but those who are there stay.
+      const next = resolveKind(kinds, seat.target.segments) ?? seat.target;
+      if (next.channel === local.name) seat.target = next;
+      else this.#gaps.move(seat);
+    }
+    if (kind !== undefined) this.#adopt(local, kind);
   }
 
-  /** Its subscriber gets nothing more, and will be closed. */
-  #move(seat: Seat): void {
-    const { local, subscriber } = seat;
-    seat.moved = true;
-    if (subscriber === undefined) return;
-    seat.stop(seat.position);
-    local.seats.delete(seat);
-    subscriber.unlisten(local.topic);
-    this.#gaps.add(subscriber);
-    this.#options.counts.gaps += 1;
+  /** The channel begins or ends to keep history: nobody can stay on it. */
+  #end(local: LocalChannel, kind: Kind): void {
+    for (const seat of [...local.seats, ...local.waiting]) this.#gaps.move(seat);
+    this.#channels.replace(local, kind);
+  }
+
+  /** A newer kind of the same nature. */
+  #adopt(local: LocalChannel, kind: Kind): void {
+    const changed = local.kind.presence !== kind.presence;
+    local.kind = kind;
+    if (changed) for (const seat of [...local.seats, ...local.waiting]) this.#showPresence(seat);
   }
 
   /** Says whether its subscriber is on the channel, where the kind tells. */
@@ -375,52 +365,11 @@ export class Hub implements BusListener {
     const { counts, broadcast } = this.#options;
     const clients = local.seats.size;
     if (clients === 0) return;
-    this.#tell(local);
+    this.#gaps.tell(local);
     broadcast(local.topic, message, epoch, offset);
     counts.delivered += clients;
     counts.deliveredBytes += clients * byteLength(message);
     this.#backlogs.delivered(local, message.length);
-  }
-
-  /** A channel has a gap: its clients, that were at a position, are closed or told. */
-  #strand(local: LocalChannel, left: string | null): void {
-    const { counts } = this.#options;
-    const old = local.topic;
-    local.topic = this.#topic(local.name);
-    for (const seat of local.seats) {
-      const { subscriber } = seat;
-      if (subscriber === undefined) continue;
-      if (subscriber.onGap === "close") {
-        seat.stop(left);
-        local.seats.delete(seat);
-        this.#gaps.add(subscriber);
-        counts.gaps += 1;
-        continue;
-      }
-      subscriber.unlisten(old);
-      subscriber.listen(local.topic);
-      if (subscriber.onGap !== "ignore") local.untold.add(subscriber);
-    }
-    if (this.#live) {
-      this.#tell(local);
-      this.#gaps.start();
-    }
-  }
-
-  /** Its log cannot be read, and its clients are not left to wait for ever. */
-  #abandon(local: LocalChannel): void {
-    for (const { subscriber } of local.seats) {
-      this.#options.counts.gaps += 1;
-      subscriber?.retire("gap");
-    }
-  }
-
-  /** Tells those who go on after a gap, before they get anything more. */
-  #tell(local: LocalChannel): void {
-    if (local.untold.size === 0) return;
-    for (const { onGap } of local.untold) if (typeof onGap === "function") onGap(local.follower?.position ?? null);
-    this.#options.counts.gaps += local.untold.size;
-    local.untold.clear();
   }
 
   /** On a channel with history only what has a position is delivered. */
@@ -431,18 +380,8 @@ export class Hub implements BusListener {
     this.#options.log.warn("a message from elsewhere is not delivered: this channel keeps history", { channel: local.name });
   }
 
-  #releaseIdle(): void {
-    const beforeMs = Date.now() - RELEASE_AFTER_MS;
-    for (const [local, sinceMs] of this.#idle) {
-      if (sinceMs > beforeMs) break;
-      this.#idle.delete(local);
-      this.#channels.delete(local.name);
-      this.bus.unsubscribe(local.name);
-    }
-  }
-
   #renew(): void {
-    const kept = [...this.#channels.values()].filter(({ follower }) => follower !== undefined);
+    const kept = this.#channels.all().filter(({ follower }) => follower !== undefined);
     if (kept.length > 0) this.history.renew(kept.map(({ name }) => name));
   }
 }

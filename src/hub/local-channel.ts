@@ -36,6 +36,11 @@ export class LocalChannel {
     this.follower = kind.history === undefined ? undefined : new Follower(listener(this));
   }
 
+  /** Whether it can be of a kind: it keeps history, or it does not. */
+  suits(kind: Kind): boolean {
+    return (this.follower === undefined) === (kind.history === undefined);
+  }
+
   get empty(): boolean {
     return this.seats.size === 0 && this.waiting.size === 0 && !this.own;
   }
@@ -69,6 +74,8 @@ export class Seat {
   present = false;
   /** Whether its path leads to another channel, or to one of another nature, since the configuration was read anew. */
   moved = false;
+  /** Is called when it has moved. */
+  onMoved: (() => void) | undefined;
   /** Until the seat is taken, on a channel with history: what has not been sent yet. */
   opening: Opening | undefined;
   /** Since when the next part of its replay cannot be had, though the bus is there. */
@@ -94,6 +101,11 @@ export class Seat {
     if (this.#stoppedAt !== undefined) return this.#stoppedAt;
     if (this.opening !== undefined) return formatPosition(this.opening.epoch, this.opening.start);
     return this.local.follower?.position ?? null;
+  }
+
+  move(): void {
+    this.moved = true;
+    this.onMoved?.();
   }
 
   /** Nothing more is sent from here on. */

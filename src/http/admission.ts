@@ -1,0 +1,40 @@
+import type { Caller } from "../access/caller.ts";
+import type { Resolved } from "../channels/kind.ts";
+import type { Instance, Rules } from "./context.ts";
+import { credentialOf } from "./credential.ts";
+import { targetChannel } from "./target.ts";
+
+/** A request whose sender may do what it asks for, by rules that held throughout. */
+export interface Admission {
+  readonly rules: Rules;
+  readonly target: Resolved;
+  readonly caller: Caller;
+}
+
+/**
+ * The checks that stand between the origin and a route's own work, in the contract's order (§5): path, channel, token, right. Where
+ * the configuration is read anew in the middle they begin anew.
+ *
+ * @param route what stands before the channel's path, as in `/ws/`
+ * @param isThere throws where the route is not there for a channel
+ * @throws Problem `malformed-path`, `no-channel`, `unauthorized`, `forbidden`
+ */
+export async function admit(
+  instance: Instance,
+  request: Request,
+  route: string,
+  right: "join" | "publish",
+  isThere: (target: Resolved) => void = () => undefined,
+): Promise<Admission> {
+  for (;;) {
+    const { rules } = instance;
+    const { config, access } = rules;
+    const target = targetChannel(request.url, route, config.kinds);
+    isThere(target);
+    const caller = await access.identify(credentialOf(request));
+    if (rules !== instance.rules) continue;
+    if (right === "join") access.requireJoin(caller, target);
+    else access.requirePublish(caller, target);
+    return { rules, target, caller };
+  }
+}
