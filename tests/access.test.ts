@@ -199,6 +199,8 @@ for (const bus of buses) {
       quiet.send("nor this");
       expect(await quiet.receiveClose()).toBe(3003);
       expect(quiet.closeReason).toBe("");
+      const metrics = await (await fetch(`${instance.url}/metrics`, { headers: bearer(API_KEY) })).text();
+      expect(metrics).toMatch(/^lockstep_refusals_total\{reason="forbidden"\} [1-9]/m);
       await instance.publish("rooms/q", "after", bearer(API_KEY));
       expect(await other.receive(1)).toEqual(["after"]);
     });
@@ -459,7 +461,7 @@ describe("keys behind a url", () => {
   let url: string;
   let keys: object[] = [];
   let asked = 0;
-  let broken: "no" | "500" | "not json" | "silent" = "no";
+  let broken: "no" | "500" | "not json" | "endless" | "silent" = "no";
   let instance: Instance;
   const claims = { sub: "7", exp: HOUR_AHEAD, lockstep: EVERYTHING };
   const pair = (kid: string, alg: keyof typeof keyPairs = "ES256") => {
@@ -473,6 +475,7 @@ describe("keys behind a url", () => {
       asked += 1;
       if (broken === "silent") return;
       response.writeHead(broken === "500" ? 500 : 200, { "content-type": "application/json" });
+      if (broken === "endless") response.write(Buffer.alloc(2 ** 21, " "));
       response.end(broken === "not json" ? "<html>" : JSON.stringify({ keys }));
     }).listen(0, "127.0.0.1");
     await waitFor("the keys' server", () => server.listening);
@@ -508,25 +511,33 @@ describe("keys behind a url", () => {
     const at = await Instance.start({ toml: `[auth]\njwks_url = "${url}"\n${KINDS}` });
     for (const { privateKey } of [one, two]) expect(await joins(await signed(claims, privateKey, { alg: "ES256" }), at)).toBe(101);
     expect(await joins(await signed(claims, pair("c").privateKey, { alg: "ES256" }), at)).toBe(401);
+    // Nor can such a token say that its key is new.
+    const three = pair("d");
+    keys = [three.jwk];
+    expect(await joins(await signed(claims, three.privateKey, { alg: "ES256" }), at)).toBe(101);
+    expect(await joins(await signed(claims, one.privateKey, { alg: "ES256" }), at)).toBe(401);
     await at.stop();
   });
 
-  test.each(["500", "not json", "silent"] as const)("that cannot be had (%s) open no door, and the log says so once", async (how) => {
-    const one = pair("one");
-    keys = [one.jwk];
-    const at = await Instance.start({ toml: `[auth]\njwks_url = "${url}"\n${KINDS}`, env: { LOCKSTEP_API_KEY: API_KEY } });
-    broken = how;
-    const token = await signed(claims, one.privateKey, one.header);
-    const since = Date.now();
-    expect(await Promise.all([joins(token, at), joins(token, at)])).toEqual([401, 401]);
-    expect(Date.now() - since).toBeLessThan(6000);
-    expect(await joins(compact({ alg: "none" }, claims, ""), at)).toBe(401);
-    expect(await joins(API_KEY, at)).toBe(101);
-    broken = "no";
-    expect(at.log.filter(({ msg }) => String(msg).includes("keys cannot be had")).length).toBe(1);
-    await waitFor("the keys", async () => (await joins(token, at)) === 101);
-    await at.stop();
-  });
+  test.each(["500", "not json", "endless", "silent"] as const)(
+    "that cannot be had (%s) open no door, and the log says so once",
+    async (how) => {
+      const one = pair("one");
+      keys = [one.jwk];
+      const at = await Instance.start({ toml: `[auth]\njwks_url = "${url}"\n${KINDS}`, env: { LOCKSTEP_API_KEY: API_KEY } });
+      broken = how;
+      const token = await signed(claims, one.privateKey, one.header);
+      const since = Date.now();
+      expect(await Promise.all([joins(token, at), joins(token, at)])).toEqual([401, 401]);
+      expect(Date.now() - since).toBeLessThan(6000);
+      expect(await joins(compact({ alg: "none" }, claims, ""), at)).toBe(401);
+      expect(await joins(API_KEY, at)).toBe(101);
+      broken = "no";
+      expect(at.log.filter(({ msg }) => String(msg).includes("keys cannot be had")).length).toBe(1);
+      await waitFor("the keys", async () => (await joins(token, at)) === 101);
+      await at.stop();
+    },
+  );
 });
 
 describe("without keys", () => {

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import manifest from "../package.json" with { type: "json" };
 import { Client } from "./support/client.ts";
 import { run, Server } from "./support/executable.ts";
+import { waitFor } from "./support/wait.ts";
 import { bearer, EVERYTHING, HOUR_AHEAD, keyPairs, pemOf, signed } from "./support/tokens.ts";
 import { freePort, RedisServer } from "./support/redis.ts";
 
@@ -156,6 +157,26 @@ describe("the executable, alone in an empty folder", () => {
     expect(await server.end()).toBe(0);
     const fromFile = await run(["token", "--config", file('[auth]\njwt_secret = "from the file"')]);
     expect([fromFile.code, fromFile.stdout.split(".").length]).toEqual([0, 3]);
+  });
+
+  test("ends after a drain, though somebody had come with a token meanwhile", async () => {
+    const { publicKey, privateKey } = keyPairs.ES256();
+    let answer: (() => void) | undefined;
+    const keys = Bun.serve({
+      port: 0,
+      fetch: () =>
+        new Promise<Response>((resolve) => (answer = () => resolve(Response.json({ keys: [publicKey.export({ format: "jwk" })] })))),
+    });
+    const server = await Server.start({ LOCKSTEP_CONFIG: file(`[auth]\njwks_url = "${keys.url.href}"`) });
+    const headers = bearer(await signed({ exp: HOUR_AHEAD, lockstep: EVERYTHING }, privateKey, { alg: "ES256" }));
+    const stream = fetch(`${server.url}/sse/rooms/a`, { headers }).catch(() => "cut");
+    await waitFor("the question", () => answer !== undefined);
+    const ended = server.end();
+    await waitFor("the drain", () => server.log.some(({ msg }) => msg === "draining"));
+    answer?.();
+    expect(await ended).toBe(0);
+    await stream;
+    await keys.stop(true);
   });
 
   test("takes tokens of a key and of keys behind a url", async () => {

@@ -7,7 +7,8 @@ import { Client } from "./support/client.ts";
 import { EventClient } from "./support/event-client.ts";
 import { Server } from "./support/executable.ts";
 import { Instance } from "./support/instance.ts";
-import { API_KEY, bearer, EVERYTHING, tokenOf } from "./support/tokens.ts";
+import { RedisServer } from "./support/redis.ts";
+import { API_KEY, bearer, EVERYTHING, HOUR_AHEAD, keyPairs, signed, tokenOf } from "./support/tokens.ts";
 import { waitFor } from "./support/wait.ts";
 
 const PLAIN = '[[channels]]\npath = "a/{x}"\n';
@@ -148,6 +149,28 @@ for (const bus of buses) {
       await instance.stop();
     });
 
+    test("where a kind has gone and another takes its names, those who stayed and those who come still hear each other, or are told", async () => {
+      const shared = (path: string, rest = ""): string => `[[channels]]\npath = "${path}/{x}"\nname = "c:{x}"\n${rest}`;
+      for (const [before, after] of [
+        ["history = {}\n", ""],
+        ["", "history = {}\n"],
+        ["history = {}\n", "history = {}\npresence = true\n"],
+      ] as const) {
+        const { instance, reload } = await start(shared("a", before));
+        const stayed = await instance.join("a/1");
+        reload(shared("b", after));
+        const came = await instance.join("b/1");
+        came.send("hi");
+        expect(await came.receive(1)).toEqual(["hi"]);
+        await waitFor("the message, or a close", () => stayed.messages.includes("hi") || stayed.closeCode === 1013);
+        if (after.includes("presence")) {
+          const present: unknown = await (await fetch(`${instance.url}/presence/b/1`)).json();
+          expect(present).toMatchObject({ count: 2 });
+        }
+        await instance.stop();
+      }
+    });
+
     test("begins and ends broadcasts", async () => {
       const broadcast = (message: string): string => `[[broadcasts]]\npath = "a/1"\npattern = "* * * * * *"\nmessage = "${message}"\n`;
       const { instance, reload } = await start(PLAIN);
@@ -209,6 +232,67 @@ for (const bus of buses) {
     });
   });
 }
+
+describe("a stream that waits for Redis while the configuration is read anew", () => {
+  const away = async (): Promise<{ instance: Instance; env: { REDIS_URL: string }; redis: RedisServer }> => {
+    const redis = await RedisServer.start();
+    await redis.kill();
+    const env = { REDIS_URL: redis.url };
+    return { instance: await Instance.start({ env, toml: PLAIN }), env, redis };
+  };
+
+  test("is not let in where it has no right any more, nor where its channel has gone or changed", async () => {
+    for (const next of [
+      { toml: PLAIN, keys: { LOCKSTEP_JWT_SECRET: "x" } },
+      { toml: '[[channels]]\npath = "b"', keys: {} },
+      { toml: KEPT, keys: {} },
+    ]) {
+      const { instance, env, redis } = await away();
+      const stream = await EventClient.open(`${instance.url}/sse/a/1`);
+      instance.reload({ env: { ...env, ...next.keys }, toml: next.toml });
+      await redis.start();
+      await waitFor("the stream to end", () => stream.ended);
+      expect(stream.events).toEqual([]);
+      await instance.stop();
+      await redis.stop();
+    }
+  });
+
+  test("is let in where nothing changed for it", async () => {
+    const { instance, env, redis } = await away();
+    const stream = await EventClient.open(`${instance.url}/sse/a/1`);
+    instance.reload({ env, toml: `${PLAIN}[[channels]]\npath = "b"` });
+    await redis.start();
+    await waitFor("its place", async () => (await instance.metric("lockstep_channels")) === 1);
+    await instance.publish("a/1", "hello");
+    expect((await stream.receive(1))[0]?.data).toBe("hello");
+    await instance.stop();
+    await redis.stop();
+  });
+});
+
+test("who waits for its keys while the configuration is read anew is asked by the newer one", async () => {
+  const keys = keyPairs.ES256();
+  let answer: (response: Response) => void = () => undefined;
+  const server = Bun.serve({ port: 0, fetch: () => new Promise<Response>((resolve) => (answer = resolve)) });
+  const auth = `[auth]\njwks_url = "${server.url.href}"\n`;
+  const instance = await Instance.start({ toml: auth + PLAIN });
+  const token = await signed({ sub: "me", exp: HOUR_AHEAD, lockstep: EVERYTHING }, keys.privateKey, { alg: "ES256" });
+  const asked = ["/ws/a/you", "/ws/a/me", "/sse/a/you"].map((path) => Client.ask(instance.port, path, { headers: bearer(token) }));
+  await waitFor("the question", () => answer.length === 1);
+  instance.reload({ toml: `${auth}${PLAIN}owner = "x"` });
+  answer(Response.json({ keys: [keys.publicKey.export({ format: "jwk" })] }));
+  const answers = await Promise.all(asked);
+  expect(answers.map((one) => one.answer.status)).toEqual([403, 101, 403]);
+  for (const { client } of answers) client.destroy();
+  // The keys are kept: their server may go.
+  await server.stop(true);
+  instance.reload({ toml: auth + PLAIN });
+  const again = await Client.ask(instance.port, "/ws/a/me", { headers: bearer(token) });
+  expect(again.answer.status).toBe(101);
+  again.client.destroy();
+  await instance.stop();
+});
 
 test("SIGHUP reads the file anew; one with faults is refused, named in the log, and nothing changes", async () => {
   const folder = mkdtempSync(join(tmpdir(), "lockstep-reload-"));

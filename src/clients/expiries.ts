@@ -12,6 +12,11 @@ export class Expiries {
   #closed = false;
   #dueMs = Number.POSITIVE_INFINITY;
 
+  /** Seconds in which tokens expire. */
+  get size(): number {
+    return this.#seconds.size;
+  }
+
   add(client: Client): void {
     const second = secondOf(client);
     if (this.#closed || second === Number.POSITIVE_INFINITY) return;

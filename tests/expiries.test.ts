@@ -1,0 +1,66 @@
+import { expect, test } from "bun:test";
+import { NOBODY, type Caller } from "../src/access/caller.ts";
+import type { Client } from "../src/clients/connections.ts";
+import { Expiries } from "../src/clients/expiries.ts";
+import { waitFor, whileNothingHappens } from "./support/wait.ts";
+
+const DAY_MS = 86_400_000;
+
+/** A client whose token expires then, and what was said to it. */
+function clientOf(expiresMs: number | undefined): Client & { readonly told: string[] } {
+  const told: string[] = [];
+  const caller: Caller = expiresMs === undefined ? NOBODY : { by: "token", subject: null, expiresMs, subscribe: [], publish: [] };
+  const nothing = (): void => undefined;
+  return {
+    guest: { address: "", caller },
+    told,
+    retire: (fault) => told.push(fault),
+    reconsider: nothing,
+    mute: nothing,
+    terminate: nothing,
+    tend: nothing,
+  };
+}
+
+test("tokens expire one after the other, in the second that they name, whoever came first", async () => {
+  const expiries = new Expiries();
+  const nowMs = Math.floor(Date.now() / 1000) * 1000;
+  const [far, late, early, same, gone, never] = [40 * DAY_MS, 3000, 2000, 2000, 2000, undefined].map((inMs) =>
+    clientOf(inMs === undefined ? undefined : nowMs + inMs),
+  );
+  const all = [far, late, early, same, gone, never].filter((one) => one !== undefined);
+  for (const client of all) expiries.add(client);
+  if (gone !== undefined) expiries.remove(gone);
+  await waitFor("the early ones", () => early?.told.length === 1);
+  expect(Date.now()).toBeGreaterThanOrEqual(nowMs + 2000);
+  expect([same?.told, late?.told]).toEqual([["token-expired"], []]);
+  await waitFor("the late one", () => late?.told.length === 1);
+  expect(Date.now()).toBeGreaterThanOrEqual(nowMs + 3000);
+  expect([far?.told, gone?.told, never?.told]).toEqual([[], [], []]);
+  expiries.close();
+});
+
+test("a token of many days is not taken for one of none, and nothing is kept of who has left", async () => {
+  const expiries = new Expiries();
+  const client = clientOf(Date.now() + 300 * DAY_MS);
+  expiries.add(client);
+  await whileNothingHappens(50);
+  expect(client.told).toEqual([]);
+  for (let index = 0; index < 1000; index += 1) {
+    const passing = clientOf(Date.now() + index * 1000 + DAY_MS);
+    expiries.add(passing);
+    expiries.remove(passing);
+  }
+  expiries.remove(client);
+  expect(expiries.size).toBe(0);
+  expiries.close();
+});
+
+test("after the end nothing is waited for", async () => {
+  const expiries = new Expiries();
+  expiries.close();
+  const client = clientOf(Date.now() + 10);
+  expiries.add(client);
+  await whileNothingHappens(1100);
+  expect(client.told).toEqual([]);
+});
