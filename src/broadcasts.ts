@@ -11,58 +11,74 @@ const LOOK_BACK_MS = 1000;
 const LONGEST_LOOK_BACK_MS = 8 * 366 * 86_400_000;
 
 export interface BroadcastsOptions {
+  readonly log: Log;
+  readonly publishTick: (tick: Tick) => Promise<void>;
+}
+
+/** Which messages come when. */
+export interface Schedule {
   readonly broadcasts: readonly Broadcast[];
   /** IANA name; patterns and `{time}` are in it. */
   readonly timezone: string;
-  readonly log: Log;
-  publishTick(tick: Tick): Promise<void>;
 }
 
 /** The scheduled messages of the cluster: each instance claims every tick on the bus, and one of them publishes it. */
 export class Broadcasts {
-  readonly #jobs: readonly Cron[];
+  readonly #options: BroadcastsOptions;
+  #jobs: readonly Cron[] = [];
+  #scheduled = "";
 
   constructor(options: BroadcastsOptions) {
-    const { broadcasts, timezone, log } = options;
-    const plugin = new Elysia({ name: "broadcasts" });
-    this.#jobs = broadcasts.map((broadcast, index): Cron => {
-      const name = `broadcast-${index}`;
-      const claim = async (): Promise<void> => {
-        const due = lastDue(job, Date.now() + EARLY_MS);
-        const next = due === undefined ? null : job.nextRun(due);
-        if (due === undefined || next === null) return;
-        await options.publishTick({
-          schedule: scheduleName(broadcast),
-          dueMs: due.getTime(),
-          periodMs: next.getTime() - due.getTime(),
-          channel: broadcast.channel,
-          retention: broadcast.retention,
-          text: broadcast.message.replaceAll("{time}", formatTime(due, timezone)),
-        });
-      };
-      const added = plugin.use(
-        cron({
-          name,
-          pattern: broadcast.pattern,
-          timezone,
-          paused: true,
-          protect: true,
-          // Without `catch` a job that throws ends the process.
-          catch: (error) => log.error("a broadcast failed", { channel: broadcast.channel, error: describeError(error) }),
-          run: claim,
-        }),
-      );
-      const job: Cron = requireJob(added.store.cron[name]);
-      return job;
-    });
+    this.#options = options;
   }
 
-  start(): void {
+  /** From now on these come, and no others. */
+  schedule({ broadcasts, timezone }: Schedule): void {
+    const scheduled = JSON.stringify([broadcasts, timezone]);
+    if (scheduled === this.#scheduled) return;
+    this.stop();
+    this.#scheduled = scheduled;
+    const plugin = new Elysia({ name: "broadcasts" });
+    this.#jobs = broadcasts.map((broadcast, index) => this.#job(plugin, `broadcast-${index}`, broadcast, timezone));
     for (const job of this.#jobs) job.resume();
   }
 
   stop(): void {
     for (const job of this.#jobs) job.stop();
+    this.#jobs = [];
+    this.#scheduled = "";
+  }
+
+  /** A job that rests until it is resumed. */
+  #job(plugin: Elysia, name: string, broadcast: Broadcast, timezone: string): Cron {
+    const { log, publishTick } = this.#options;
+    const claim = async (): Promise<void> => {
+      const due = lastDue(job, Date.now() + EARLY_MS);
+      const next = due === undefined ? null : job.nextRun(due);
+      if (due === undefined || next === null) return;
+      await publishTick({
+        schedule: scheduleName(broadcast),
+        dueMs: due.getTime(),
+        periodMs: next.getTime() - due.getTime(),
+        channel: broadcast.channel,
+        retention: broadcast.retention,
+        text: broadcast.message.replaceAll("{time}", formatTime(due, timezone)),
+      });
+    };
+    const added = plugin.use(
+      cron({
+        name,
+        pattern: broadcast.pattern,
+        timezone,
+        paused: true,
+        protect: true,
+        // Without `catch` a job that throws ends the process.
+        catch: (error) => log.error("a broadcast failed", { channel: broadcast.channel, error: describeError(error) }),
+        run: claim,
+      }),
+    );
+    const job: Cron = requireJob(added.store.cron[name]);
+    return job;
   }
 }
 

@@ -2,24 +2,22 @@ import { Elysia } from "elysia";
 import { Broadcasts } from "./broadcasts.ts";
 import { openBus } from "./bus/open.ts";
 import type { Server } from "bun";
-import { isSameAuth, type Config } from "./config/config.ts";
-import { Networks } from "./config/networks.ts";
-import { Access } from "./access/access.ts";
+import type { Config } from "./config/config.ts";
 import type { ClientHouse, Connection } from "./clients/connection.ts";
 import { Connections } from "./clients/connections.ts";
 import { Disconnections } from "./clients/disconnections.ts";
 import { EventTopics } from "./clients/event-topics.ts";
 import { Counts } from "./counts.ts";
 import { Problem } from "./errors.ts";
-import type { Instance, Rules } from "./http/context.ts";
+import type { Instance } from "./http/context.ts";
 import { disconnect } from "./http/disconnect.ts";
 import { health } from "./http/health.ts";
 import { history } from "./http/history.ts";
 import { Metrics } from "./http/metrics.ts";
-import { Origins } from "./http/origins.ts";
 import { presence } from "./http/presence.ts";
 import { problems } from "./http/problems.ts";
 import { publish } from "./http/publish.ts";
+import { fixedDifferences, rulesOf } from "./http/rules.ts";
 import { serverSentEvents } from "./http/sse.ts";
 import { socketEvents, websocket } from "./http/ws.ts";
 import { Hub } from "./hub/hub.ts";
@@ -88,6 +86,12 @@ export async function createServer(config: Config, log: Log): Promise<LockstepSe
   const disconnections = new Disconnections(hub, connections);
   if (rules.access.hasSubjects) disconnections.start();
   const metrics = new Metrics(instance);
+  const broadcasts = new Broadcasts({
+    log,
+    publishTick: async (tick) => {
+      if (await hub.bus.publishTick(tick)) counts.ticks += 1;
+    },
+  });
   const app = new Elysia({ handler: { standardHostname: false } })
     .use(problems(instance))
     .use(websocket(instance))
@@ -99,18 +103,6 @@ export async function createServer(config: Config, log: Log): Promise<LockstepSe
     .use(metrics.plugin)
     .use(health(instance))
     .compile();
-  const startBroadcasts = ({ broadcasts, timezone }: Config): Broadcasts => {
-    const started = new Broadcasts({
-      broadcasts,
-      timezone,
-      log,
-      publishTick: async (tick) => {
-        if (await hub.bus.publishTick(tick)) counts.ticks += 1;
-      },
-    });
-    started.start();
-    return started;
-  };
   const end = (): void => {
     metrics.close();
     connections.close();
@@ -134,7 +126,7 @@ export async function createServer(config: Config, log: Log): Promise<LockstepSe
   }
   const running = server;
   app.server = running;
-  let broadcasts = startBroadcasts(config);
+  broadcasts.schedule(config);
 
   let drained: Promise<void> | undefined;
   const drain = async (): Promise<void> => {
@@ -154,46 +146,14 @@ export async function createServer(config: Config, log: Log): Promise<LockstepSe
     port: running.port ?? config.port,
     drain: () => (drained ??= drain()),
     reload: (next) => {
-      const before = rules.config;
       rules = rulesOf(next, log, rules);
       Object.assign(limits, next.limits);
       running.reload({ ...serving, websocket: socketEvents(limits) });
       hub.reload(next.kinds);
       connections.reconsider(rules.access);
       if (rules.access.hasSubjects) disconnections.start();
-      if (refusal === undefined && !isSameSchedule(before, next)) {
-        broadcasts.stop();
-        broadcasts = startBroadcasts(next);
-      }
+      if (refusal === undefined) broadcasts.schedule(next);
       return fixedDifferences(config, next);
     },
-  };
-}
-
-function isSameSchedule(a: Config, b: Config): boolean {
-  return a.timezone === b.timezone && JSON.stringify(a.broadcasts) === JSON.stringify(b.broadcasts);
-}
-
-/** The settings that a running server cannot change, and that differ. */
-function fixedDifferences(now: Config, next: Config): string[] {
-  const fixed = [
-    ["host", "server.host"],
-    ["port", "server.port"],
-    ["pingIntervalMs", "server.ping_interval"],
-    ["redisUrl", "redis.url"],
-    ["redisPrefix", "redis.prefix"],
-    ["logLevel", "log.level"],
-    ["logFormat", "log.format"],
-  ] as const;
-  return fixed.filter(([key]) => now[key] !== next[key]).map(([, name]) => name);
-}
-
-/** @param before whose keys are kept where they are the same: those behind a url were fetched */
-function rulesOf(config: Config, log: Log, before?: Rules): Rules {
-  return {
-    config,
-    access: before !== undefined && isSameAuth(before.config.auth, config.auth) ? before.access : new Access(config.auth, log),
-    origins: new Origins(config.origins),
-    proxies: new Networks(config.trustedProxies),
   };
 }

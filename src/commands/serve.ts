@@ -1,4 +1,4 @@
-import { ConfigError, loadConfig, type Config } from "../config/config.ts";
+import { ConfigError, isSameAuth, loadConfig, type Config } from "../config/config.ts";
 import { describeError, Log } from "../log.ts";
 import { createServer, type LockstepServer } from "../server.ts";
 import manifest from "../../package.json" with { type: "json" };
@@ -15,36 +15,45 @@ export async function serve(words: readonly string[], { config: file }: Options)
   const stopped = new Promise<string>((resolve) => {
     for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => resolve(signal));
   });
-  // Nor may a reload that comes too early.
-  let reload: (() => void) | undefined;
-  process.on("SIGHUP", () => reload?.());
+  // Nor may a reload; one that comes too early waits.
+  let early = false;
+  let reload = (): void => {
+    early = true;
+  };
+  process.on("SIGHUP", () => reload());
   const server = await createServer(config, log).catch((error: unknown) => {
     throw new Error(listenFault(config, error));
   });
-  reload = () => reloadConfig(server, file, log);
+  let holds = config;
+  reload = () => {
+    holds = reloadConfig(server, file, log, holds);
+  };
+  if (early) reload();
   warnOfKeys(config, log);
   log.announce("listening", { url: server.url, pid: process.pid, version: manifest.version });
   const signal = await stopped;
-  reload = undefined;
+  reload = () => undefined;
   log.info("draining", { signal });
   await server.drain();
   log.info("stopped");
   return 0;
 }
 
-/** A configuration with faults changes nothing. */
-function reloadConfig(server: LockstepServer, file: string | undefined, log: Log): void {
+/** Reads the configuration anew and returns the one that holds then: one with faults changes nothing. */
+function reloadConfig(server: LockstepServer, file: string | undefined, log: Log, before: Config): Config {
   let config: Config;
   try {
     config = loadConfig(process.env, file);
   } catch (error) {
     const faults = error instanceof ConfigError ? error.faults : [describeError(error)];
     log.error("the configuration was not reloaded: the old one stays", { faults });
-    return;
+    return before;
   }
   const fixed = server.reload(config);
   if (fixed.length > 0) log.warn("some settings take a restart", { settings: fixed });
+  if (!isSameAuth(before.auth, config.auth)) warnOfKeys(config, log);
   log.info("the configuration was reloaded", { kinds: config.kinds.length, broadcasts: config.broadcasts.length });
+  return config;
 }
 
 /** RFC 7518 §3.2: a shorter secret is easier to guess than the signature. */

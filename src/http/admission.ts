@@ -1,7 +1,8 @@
 import type { Caller } from "../access/caller.ts";
 import type { Resolved } from "../channels/kind.ts";
-import type { Instance, Rules } from "./context.ts";
+import type { Instance } from "./context.ts";
 import { credentialOf } from "./credential.ts";
+import type { Rules } from "./rules.ts";
 import { targetChannel } from "./target.ts";
 
 /** A request whose sender may do what it asks for, by rules that held throughout. */

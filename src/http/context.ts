@@ -1,9 +1,6 @@
-import type { Access } from "../access/access.ts";
 import type { ClientHouse } from "../clients/connection.ts";
 import type { EventTopics } from "../clients/event-topics.ts";
-import type { Config } from "../config/config.ts";
-import type { Networks } from "../config/networks.ts";
-import type { Origins } from "./origins.ts";
+import type { Rules } from "./rules.ts";
 
 /** What the routes need of the instance. */
 export interface Instance {
@@ -15,13 +12,4 @@ export interface Instance {
   readonly draining: () => boolean;
   /** @throws Problem `draining`, once the instance takes nothing new */
   readonly accept: () => void;
-}
-
-/** What a reload replaces, all of it at once. */
-export interface Rules {
-  readonly config: Config;
-  readonly access: Access;
-  readonly origins: Origins;
-  /** Those whose word on addresses counts. */
-  readonly proxies: Networks;
 }
