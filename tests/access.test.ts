@@ -519,6 +519,24 @@ describe("keys behind a url", () => {
     await at.stop();
   });
 
+  test("leave nothing behind of a stream whose client does not wait for them", async () => {
+    const one = pair("one");
+    keys = [one.jwk];
+    const at = await Instance.start({ toml: `[auth]\njwks_url = "${url}"\n${KINDS}`, env: { LOCKSTEP_API_KEY: API_KEY } });
+    broken = "silent";
+    const before = asked;
+    const abort = new AbortController();
+    const headers = bearer(await signed(claims, one.privateKey, one.header));
+    const gone = fetch(`${at.url}/sse/open/a`, { headers, signal: abort.signal }).catch(() => "aborted");
+    await waitFor("the question", () => asked > before);
+    abort.abort();
+    expect(await gone).toBe("aborted");
+    broken = "no";
+    server.closeAllConnections();
+    await waitFor("its place to be free", async () => (await at.metric("lockstep_connections", bearer(API_KEY))) === 0);
+    await at.stop();
+  });
+
   test.each(["500", "not json", "endless", "silent"] as const)(
     "that cannot be had (%s) open no door, and the log says so once",
     async (how) => {

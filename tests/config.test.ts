@@ -1,6 +1,8 @@
 import { describe, expect, test } from "bun:test";
+import { generateKeyPairSync } from "node:crypto";
 import { ConfigError, loadConfig } from "../src/config/config.ts";
 import { resolveKind } from "../src/channels/kind.ts";
+import { keyPairs, pemOf } from "./support/tokens.ts";
 import { configOf, type Setup } from "./support/instance.ts";
 
 function faultsOf(setup: Setup): readonly string[] {
@@ -266,6 +268,18 @@ describe("a bad configuration", () => {
   test("with more workers, which this build does not serve, is a fault", () => {
     expect(faultsOf({ env: { WORKERS: "2" } })).toEqual(["WORKERS: found 2, allowed: 1: this build does not serve more yet"]);
     expect(faultsOf({ env: { WORKERS: "1" } })).toEqual([]);
+  });
+
+  test.each([
+    ["that is private", () => keyPairs.ES256().privateKey.export({ type: "pkcs8", format: "pem" }), "this is a private key"],
+    ["of RSA that is too short", () => pemOf(generateKeyPairSync("rsa", { modulusLength: 1024 }).publicKey), "this key has 1024 bits"],
+    ["on another curve", () => pemOf(generateKeyPairSync("ec", { namedCurve: "P-384" }).publicKey), "of another kind"],
+    ["for keys, not signatures", () => pemOf(generateKeyPairSync("x25519").publicKey), "of another kind"],
+    ["that is none", () => "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", "no public key in PEM"],
+  ])("with a key %s is a fault", (_, make, said) => {
+    const pem = make();
+    const [fault = "", ...others] = faultsOf({ toml: `[auth]\npublic_key = """${pem}"""` });
+    expect([fault.includes(said), fault.includes(pem.split("\n")[1] ?? ""), others]).toEqual([true, false, []]);
   });
 
   test("names every fault at once, one line each, whatever kind of fault it is", () => {

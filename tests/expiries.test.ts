@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test";
+import { expect, spyOn, test } from "bun:test";
 import { NOBODY, type Caller } from "../src/access/caller.ts";
 import type { Client } from "../src/clients/connections.ts";
 import { Expiries } from "../src/clients/expiries.ts";
@@ -41,9 +41,12 @@ test("tokens expire one after the other, in the second that they name, whoever c
 });
 
 test("a token of many days is not taken for one of none, and nothing is kept of who has left", async () => {
+  const timers = spyOn(globalThis, "setTimeout");
   const expiries = new Expiries();
   const client = clientOf(Date.now() + 300 * DAY_MS);
   expiries.add(client);
+  expect(timers.mock.calls.map(([, ms]) => ms)).toEqual([2 ** 31 - 1]);
+  timers.mockRestore();
   await whileNothingHappens(50);
   expect(client.told).toEqual([]);
   for (let index = 0; index < 1000; index += 1) {

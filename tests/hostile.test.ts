@@ -112,6 +112,12 @@ describe("a server among broken clients", () => {
     });
   });
 
+  test("refuses at once a body that says that it is too large", async () => {
+    const client = new Raw(server.port, `${POST}Content-Length: 70000\r\n\r\n`);
+    await waitFor("the refusal", () => client.heard.includes("413"), 2000);
+    client.destroy();
+  });
+
   test("cuts within 15 s who says nothing, half a header, or a byte now and then", async () => {
     const tries = [
       "",

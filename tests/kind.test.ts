@@ -60,6 +60,21 @@ describe("a kind of channel", () => {
     expect(names(crossed, "a/u:b", "b/a:u", "b/z")).toEqual(["a:u:b", undefined, "z:b"]);
   });
 
+  test("knows which names it could have made", () => {
+    const [one, two] = [new Kind({ path: "rooms/{room}" }), new Kind({ path: "docs/{a}/{b}", params: { b: "integer" } })];
+    expect(
+      ["rooms:a", "rooms:a:b", "rooms:", "rooms:..", "rooms:\u{1}", `rooms:${"x".repeat(256)}`].map((name) => one.names(name)),
+    ).toEqual([true, true, false, false, false, false]);
+    expect(["docs:a:7", "docs:a%3Ab:7", "docs:a%41:7", "docs:a%:7", "docs:a:x", "docs:a:b:7"].map((name) => two.names(name))).toEqual([
+      true,
+      true,
+      false,
+      false,
+      false,
+      false,
+    ]);
+  });
+
   test("may call a channel as another does that treats clients alike", () => {
     const rooms = { path: "rooms/{room}" };
     const resolve = (alias: ConstructorParameters<typeof Kind>[0]) => resolveKind([new Kind(rooms), new Kind(alias)], ["rooms", "lobby"]);

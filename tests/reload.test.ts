@@ -7,9 +7,11 @@ import { Client } from "./support/client.ts";
 import { EventClient } from "./support/event-client.ts";
 import { Server } from "./support/executable.ts";
 import { Instance } from "./support/instance.ts";
+import { Proxy } from "./support/proxy.ts";
+import { Raw } from "./support/raw.ts";
 import { RedisServer } from "./support/redis.ts";
 import { API_KEY, bearer, EVERYTHING, HOUR_AHEAD, keyPairs, signed, tokenOf } from "./support/tokens.ts";
-import { waitFor } from "./support/wait.ts";
+import { waitFor, whileNothingHappens } from "./support/wait.ts";
 
 const PLAIN = '[[channels]]\npath = "a/{x}"\n';
 const KEPT = '[[channels]]\npath = "a/{x}"\nhistory = {}\npresence = true\n';
@@ -146,6 +148,8 @@ for (const bus of buses) {
       const order = { method: "POST", body: '{"sub":"t"}', headers: bearer(API_KEY) };
       expect((await fetch(`${instance.url}/disconnect`, order)).status).toBe(200);
       expect(await named.receiveClose()).toBe(3003);
+      witness.destroy();
+      await waitFor("nobody to be there", async () => (await instance.metric("lockstep_channels", bearer(API_KEY))) === 0);
       await instance.stop();
     });
 
@@ -232,6 +236,47 @@ for (const bus of buses) {
     });
   });
 }
+
+test("who is joining while the channel begins or ends to keep history joins it as it is then, without delay", async () => {
+  const redis = await RedisServer.start();
+  const proxy = await Proxy.start(redis.port, 100);
+  const env = { REDIS_URL: `redis://127.0.0.1:${proxy.port}` };
+  for (const [index, [before, after]] of [
+    [PLAIN, KEPT],
+    [KEPT, PLAIN],
+    [PLAIN, `${PLAIN}name = "n:{x}"`],
+  ].entries()) {
+    const instance = await Instance.start({ env, toml: before ?? "" });
+    const path = `a/${index}`;
+    const joining = instance.join(path);
+    await waitFor("the join to be under way", async () => (await instance.metric("lockstep_channels")) === 1);
+    const since = Date.now();
+    instance.reload({ env, toml: after ?? "" });
+    const client = await joining;
+    expect(Date.now() - since).toBeLessThan(2000);
+    client.send("heard");
+    expect(await client.receive(1)).toEqual(["heard"]);
+    client.destroy();
+    await waitFor("the channel to be given back", async () => (await instance.metric("lockstep_channels")) === 0);
+    await instance.stop();
+  }
+  proxy.stop();
+  await redis.stop();
+});
+
+test("who is still sending what is to be published is asked by the rules that hold when it is there", async () => {
+  const instance = await Instance.start({ toml: PLAIN });
+  const watcher = await instance.join("a/1");
+  const publisher = new Raw(instance.port, "POST /publish/a/1 HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nha");
+  await whileNothingHappens(50);
+  instance.reload({ toml: `${PLAIN}publish = "key"`, env: { LOCKSTEP_API_KEY: API_KEY } });
+  publisher.send("lf");
+  await waitFor("the refusal", () => publisher.heard.includes("HTTP/1.1 401"));
+  await instance.publish("a/1", "from the backend", bearer(API_KEY));
+  expect(await watcher.receive(1)).toEqual(["from the backend"]);
+  publisher.destroy();
+  await instance.stop();
+});
 
 describe("a stream that waits for Redis while the configuration is read anew", () => {
   const away = async (): Promise<{ instance: Instance; env: { REDIS_URL: string }; redis: RedisServer }> => {

@@ -270,9 +270,6 @@ export class Hub implements BusListener {
   }
 
   #enter(target: Resolved): Seat {
-    const there = this.#channels.get(target.channel);
-    // Some have stayed whose path is of no kind any more.
-    if (there !== undefined && !there.suits(target.kind)) this.#end(there, target.kind);
     const local = this.#channels.enter(target);
     this.#adopt(local, target.kind);
     const seat = new Seat(local, target);

@@ -80,8 +80,8 @@ export class Instance {
   }
 
   /** A metric's value. */
-  async metric(name: string): Promise<number> {
-    const text = await (await fetch(`${this.url}/metrics`)).text();
+  async metric(name: string, headers: Record<string, string> = {}): Promise<number> {
+    const text = await (await fetch(`${this.url}/metrics`, { headers })).text();
     return Number(new RegExp(`^${name} (.*)$`, "m").exec(text)?.[1]);
   }
 
