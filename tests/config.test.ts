@@ -72,6 +72,34 @@ describe("a configuration", () => {
     ]);
   });
 
+  test.each(["localhost", "::", "::1", "0.0.0.0", "a-b.example", "host_1", "x1"])("may have the host %s", (host) => {
+    expect(configOf({ env: { HOST: host } }).host).toBe(host);
+  });
+
+  test("may keep channels of one name alike in other words", () => {
+    const toml = `
+      [[channels]]
+      path = "a/{x}"
+      name = "c:{x}"
+      history = { size = 5, ttl = "1m" }
+      [[channels]]
+      path = "b/{x}"
+      name = "c:{x}"
+      history = { ttl = "60s", size = 5 }
+      presence = false`;
+    expect(configOf({ toml }).kinds.length).toBe(2);
+  });
+
+  test("asks for a token where any key is set and a kind does not say otherwise", () => {
+    const toml = '[[channels]]\npath = "a"\n[[channels]]\npath = "b"\naccess = "open"\npublish = "key"';
+    const rules = (env: Record<string, string>): string[] =>
+      configOf({ toml, env }).kinds.map(({ access, publish }) => `${access} ${publish}`);
+    expect(rules({})).toEqual(["open open", "open key"]);
+    for (const name of ["LOCKSTEP_JWT_SECRET", "LOCKSTEP_API_KEY"]) expect(rules({ [name]: "x" })).toEqual(["token token", "open key"]);
+    const { kinds } = configOf({ toml: '[auth]\njwks_url = "https://a.example/keys"' });
+    expect(kinds.map(({ access }) => access)).toEqual(["token", "token", "token"]);
+  });
+
   test.each([
     ["5ms", 5],
     ["2s", 2000],
@@ -247,9 +275,18 @@ describe("a bad configuration", () => {
       'channels[0].owner: found "a"',
     ],
     [
+      "two values with nothing between them that could not be of a value",
+      { toml: "[[channels]]\npath = '{a}/{b}'\nname = '{a}%2{b}'" },
+      'channels[0].name: found "{a}%2{b}"',
+    ],
+    ["origins that are a table", { toml: "[server]\norigins = { a = 1 }" }, 'server.origins: found {"a":1}, allowed: a list'],
+    ["proxies that are a date", { toml: "[server]\ntrusted_proxies = 1979-05-27" }, "server.trusted_proxies: found"],
+    ["a host that is none", { env: { HOST: "not a host" } }, 'HOST: found "not a host"'],
+    ["a host that looks like an address", { toml: "[server]\nhost = '1.2.3.4.5'" }, 'server.host: found "1.2.3.4.5"'],
+    [
       "two values side by side",
       { toml: "[[channels]]\npath = '{a}/{b}'\nname = '{a}{b}'" },
-      'channels[0].name: found "{a}{b}", allowed: some text between',
+      'channels[0].name: found "{a}{b}", allowed: between two values',
     ],
     [
       "an API key that no header can bring",

@@ -9,7 +9,8 @@ const DAY_MS = 86_400_000;
 /** A client whose token expires then, and what was said to it. */
 function clientOf(expiresMs: number | undefined): Client & { readonly told: string[] } {
   const told: string[] = [];
-  const caller: Caller = expiresMs === undefined ? NOBODY : { by: "token", subject: null, expiresMs, subscribe: [], publish: [] };
+  const caller: Caller =
+    expiresMs === undefined ? NOBODY : { by: "token", verifier: {}, subject: null, expiresMs, subscribe: [], publish: [] };
   const nothing = (): void => undefined;
   return {
     guest: { address: "", caller },
@@ -37,6 +38,20 @@ test("tokens expire one after the other, in the second that they name, whoever c
   await waitFor("the late one", () => late?.told.length === 1);
   expect(Date.now()).toBeGreaterThanOrEqual(nowMs + 3000);
   expect([far?.told, gone?.told, never?.told]).toEqual([[], [], []]);
+  expiries.close();
+});
+
+test("one that comes after another has expired, or before it, is waited for all the same", async () => {
+  const expiries = new Expiries();
+  const nowMs = Math.floor(Date.now() / 1000) * 1000;
+  const [late, early] = [clientOf(nowMs + 3000), clientOf(nowMs + 1000)];
+  expiries.add(late);
+  expiries.add(early);
+  await waitFor("the early one", () => early.told.length === 1);
+  expiries.remove(late);
+  const next = clientOf(Date.now() + 500);
+  expiries.add(next);
+  await waitFor("the next one", () => next.told.length === 1, 3000);
   expiries.close();
 });
 

@@ -41,7 +41,7 @@ describe("a kind of channel", () => {
     const kindsOf = (...settings: ConstructorParameters<typeof Kind>[0][]): Kind[] => settings.map((one) => new Kind(one));
     const names = (all: readonly Kind[], ...paths: string[]): (string | undefined)[] =>
       paths.map((path) => resolveKind(all, path.split("/"))?.channel);
-    const nested = kindsOf({ path: "rooms/{room}", access: "open" }, { path: "rooms/{room}/{topic}" }, { path: "{any}", publish: "open" });
+    const nested = kindsOf({ path: "rooms/{room}", access: "token" }, { path: "rooms/{room}/{topic}" }, { path: "{any}", publish: "key" });
     expect(names(nested, "rooms/a/b", "rooms/a:b", "rooms:a", "rooms:a:b")).toEqual(["rooms:a:b", undefined, undefined, undefined]);
     expect(names(nested, "rooms/a", "x:y", "rooms/a:b:c")).toEqual(["rooms:a", "x:y", "rooms:a:b:c"]);
     const alike = kindsOf({ path: "a/{x}", name: "n:{x}" }, { path: "b/{y}", name: "n:{y}", access: "open" });
@@ -79,15 +79,49 @@ describe("a kind of channel", () => {
     const rooms = { path: "rooms/{room}" };
     const resolve = (alias: ConstructorParameters<typeof Kind>[0]) => resolveKind([new Kind(rooms), new Kind(alias)], ["rooms", "lobby"]);
     expect(resolve({ path: "lobby", name: "rooms:lobby" })?.channel).toBe("rooms:lobby");
-    for (const other of [{ access: "open" }, { publish: "key" }, { history: { size: 1, ttl: "1s" } }, { presence: true }] as const) {
+    for (const other of [{ access: "token" }, { publish: "key" }, { history: { size: 1, ttl: "1s" } }, { presence: true }] as const) {
       expect(resolve({ path: "lobby", name: "rooms:lobby", ...other })).toBeUndefined();
     }
   });
 
   test("keeps two values apart whatever stands between them", () => {
-    for (const template of ["d-{a}-{b}", "{a}:{b}", "{a}_x:{b}", "{a}and{b}", "{a}测{b}", "x:{a}--{b}::{a}"]) {
+    for (const template of [
+      "d-{a}-{b}",
+      "{a}:{b}",
+      "{a}_x:{b}",
+      "{a}and{b}",
+      "{a}测{b}",
+      "x:{a}--{b}::{a}",
+      "{a}%-{b}",
+      "t{a}A2x{b}",
+      "{a}%:{b}",
+    ]) {
       const kind = new Kind({ path: "{a}/{b}", name: template });
-      const values = ["x", "y", "-", "--", ":", "%", "%2D", "a", "an", "and", "测", "x-y", "x:y", "y_x", "%3A", "_"];
+      const values = [
+        "x",
+        "y",
+        "-",
+        "--",
+        ":",
+        "%",
+        "%2D",
+        "a",
+        "an",
+        "and",
+        "测",
+        "x-y",
+        "x:y",
+        "y_x",
+        "%3A",
+        "_",
+        "25%y",
+        "x%",
+        "25y",
+        "2x",
+        "A",
+        "%2",
+        "a:b",
+      ];
       const names = values.flatMap((a) => values.map((b) => kind.match([a, b])?.channel));
       expect([template, new Set(names).size]).toEqual([template, values.length ** 2]);
       for (const name of names) expect(kind.names(name ?? "")).toBe(true);

@@ -175,6 +175,52 @@ for (const bus of buses) {
       }
     });
 
+    test("who was let in by a key that is another now listens on, and is told to come with a new one when it publishes", async () => {
+      const keys = (secret: string, api: string): Record<string, string> => ({ LOCKSTEP_JWT_SECRET: secret, LOCKSTEP_API_KEY: api });
+      const instance = await Instance.start({ env: { ...env, ...keys("one", "a") }, toml: KEPT });
+      const token = bearer(await tokenOf(EVERYTHING, "one"));
+      const [holder, backend] = [await instance.join("a/k", { headers: token }), await instance.join("a/k", { headers: bearer("a") })];
+      instance.reload({ env: { ...env, ...keys("one", "b") }, toml: KEPT });
+      backend.send("not heard");
+      expect(await backend.receiveClose()).toBe(3000);
+      holder.send("heard");
+      expect(await holder.receive(1)).toEqual(["heard"]);
+      instance.reload({ env: { ...env, ...keys("two", "b") }, toml: KEPT });
+      await instance.publish("a/k", "from the backend", bearer("b"));
+      expect(await holder.receive(2)).toEqual(["heard", "from the backend"]);
+      holder.send("not heard");
+      expect(await holder.receiveClose()).toBe(3000);
+      const kept: unknown = await (await fetch(`${instance.url}/history/a/k`, { headers: bearer("b") })).json();
+      expect(kept).toMatchObject({ messages: [{ text: "heard" }, { text: "from the backend" }] });
+      await instance.stop();
+    });
+
+    test("who is on a channel that belongs to a stricter kind from now on is sent away", async () => {
+      const loose = '[[channels]]\npath = "n/{r}"\naccess = "open"\npublish = "open"\n';
+      const { instance, reload } = await start(loose);
+      const [intruder, neighbour] = [await instance.join("n/q:bob"), await instance.join("n/q")];
+      const stream = await EventClient.open(`${instance.url}/sse/n/q:bob`);
+      reload(`[[channels]]\npath = "n/{r}/{t}"\npublish = "key"\n${loose}`, { LOCKSTEP_API_KEY: API_KEY });
+      await instance.publish("n/q/bob", "private", bearer(API_KEY));
+      expect(await intruder.receiveClose()).toBe(1013);
+      await waitFor("the stream to end", () => stream.ended);
+      expect([intruder.messages, stream.events]).toEqual([[], []]);
+      expect(neighbour.closed).toBe(false);
+      await instance.stop();
+    });
+
+    test("a channel that was replaced and left is not missed, nor does its end disturb the new one", async () => {
+      const { instance, reload } = await start(PLAIN);
+      const old = await instance.join("a/r");
+      reload(KEPT);
+      await old.receiveClose();
+      const fresh = await instance.join("a/r");
+      await whileNothingHappens(4500);
+      fresh.send("still heard");
+      expect(await fresh.receive(1)).toEqual(["still heard"]);
+      await instance.stop();
+    });
+
     test("begins and ends broadcasts", async () => {
       const broadcast = (message: string): string => `[[broadcasts]]\npath = "a/1"\npattern = "* * * * * *"\nmessage = "${message}"\n`;
       const { instance, reload } = await start(PLAIN);
@@ -278,6 +324,21 @@ test("who is still sending what is to be published is asked by the rules that ho
   await instance.stop();
 });
 
+test("a stream is told of a gap or not as its kind says by then", async () => {
+  const redis = await RedisServer.start();
+  const env = { REDIS_URL: redis.url };
+  const instance = await Instance.start({ env, toml: `${PLAIN}on_gap = "ignore"` });
+  const stream = await EventClient.open(`${instance.url}/sse/a/1`);
+  await waitFor("its place", async () => (await instance.metric("lockstep_channels")) === 1);
+  instance.reload({ env, toml: PLAIN });
+  await redis.kill();
+  await redis.start();
+  await waitFor("redis", () => instance.ready());
+  expect((await stream.receive(1))[0]?.event).toBe("reset");
+  await instance.stop();
+  await redis.stop();
+});
+
 describe("a stream that waits for Redis while the configuration is read anew", () => {
   const away = async (): Promise<{ instance: Instance; env: { REDIS_URL: string }; redis: RedisServer }> => {
     const redis = await RedisServer.start();
@@ -297,7 +358,7 @@ describe("a stream that waits for Redis while the configuration is read anew", (
       instance.reload({ env: { ...env, ...next.keys }, toml: next.toml });
       await redis.start();
       await waitFor("the stream to end", () => stream.ended);
-      expect(stream.events).toEqual([]);
+      expect([stream.events, stream.head.startsWith("retry: 1000\n")]).toEqual([[], true]);
       await instance.stop();
       await redis.stop();
     }

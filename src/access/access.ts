@@ -1,10 +1,8 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { Resolved } from "../channels/kind.ts";
-import type { Auth } from "../config/config.ts";
 import { Problem } from "../errors.ts";
-import type { Log } from "../log.ts";
-import { KEY, NOBODY, subjectOf, type Caller } from "./caller.ts";
-import { Tokens } from "./tokens.ts";
+import { NOBODY, subjectOf, type Caller } from "./caller.ts";
+import type { Tokens } from "./tokens.ts";
 
 /** What a request brings to say who it is. */
 export interface Credential {
@@ -23,9 +21,15 @@ export class Access {
   readonly #tokens: Tokens;
   readonly #apiKey: Buffer | undefined;
 
-  constructor(auth: Auth, log: Log) {
-    this.#tokens = new Tokens(auth, log);
-    this.#apiKey = auth.apiKey === "" ? undefined : digest(auth.apiKey);
+  /** @param apiKey empty: none */
+  constructor(tokens: Tokens, apiKey: string) {
+    this.#tokens = tokens;
+    this.#apiKey = apiKey === "" ? undefined : digest(apiKey);
+  }
+
+  /** The same tokens, with another API key. */
+  withKey(apiKey: string): Access {
+    return new Access(this.#tokens, apiKey);
   }
 
   /** Whether any key is set. */
@@ -42,10 +46,17 @@ export class Access {
   async identify(credential: Credential | undefined): Promise<Caller> {
     if (credential === undefined || !this.keyed) return NOBODY;
     const { token, mayBeKey } = credential;
-    if (mayBeKey && this.#isKey(token)) return KEY;
+    const given = digest(token);
+    if (mayBeKey && this.#isKey(given)) return { by: "key", digest: given };
     const holder = await this.#tokens.verify(token);
     if (holder === undefined) throw unauthorized("The token is not valid here.", INVALID_TOKEN);
     return holder;
+  }
+
+  /** Whether who was let in by earlier keys would be let in by these. */
+  accepts(caller: Caller): boolean {
+    if (caller.by === "token") return caller.verifier === this.#tokens;
+    return caller.by === "nobody" || this.#isKey(caller.digest);
   }
 
   /** @throws Problem `unauthorized`, `forbidden` */
@@ -69,15 +80,15 @@ export class Access {
 
   #allows(caller: Caller, right: "subscribe" | "publish", { kind, segments, owner }: Resolved): boolean {
     if (caller.by === "key") return true;
-    const rule = (right === "subscribe" ? kind.access : kind.publish) ?? (this.keyed ? "token" : "open");
+    const rule = right === "subscribe" ? kind.access : kind.publish;
     if (rule === "key") return false;
     if (owner !== undefined && (caller.by !== "token" || caller.subject !== owner)) return false;
     return rule === "open" || (caller.by === "token" && caller[right].some((pattern) => pattern.matches(segments)));
   }
 
-  /** In constant time, whatever the lengths. */
-  #isKey(token: string): boolean {
-    return this.#apiKey !== undefined && timingSafeEqual(this.#apiKey, digest(token));
+  /** In constant time, whatever the lengths were. */
+  #isKey(given: Buffer): boolean {
+    return this.#apiKey !== undefined && timingSafeEqual(this.#apiKey, given);
   }
 }
 

@@ -12,13 +12,14 @@ const claimsSchema = Type.Object({
 });
 
 /** What the claims of a verified token say, or undefined where one is missing or of the wrong type. */
-export function parseClaims(claims: unknown): Holder | undefined {
+export function parseClaims(claims: unknown, verifier: object): Holder | undefined {
   if (!Value.Check(claimsSchema, claims)) return undefined;
   const { sub, exp, lockstep } = claims;
   // Half a character would not come back from the bus as it is, and could then not be told to leave.
   if (sub?.isWellFormed() === false) return undefined;
   return {
     by: "token",
+    verifier,
     subject: sub ?? null,
     expiresMs: exp * 1000,
     subscribe: parsePatterns(lockstep?.subscribe),

@@ -6,6 +6,7 @@ import { TokenBucket } from "../token-bucket.ts";
 const FETCH_TIMEOUT_MS = 2500;
 /** Keys are asked for this often, whatever names of keys strangers make up, and twice that in a burst. */
 const FETCHES_PER_SECOND = 2;
+const WAIT_MS = 50;
 const MAX_BYTES = 1024 * 1024;
 const REPORT_MS = 60_000;
 
@@ -25,7 +26,8 @@ export class RemoteKeys {
       timeoutDuration: FETCH_TIMEOUT_MS,
       cooldownDuration: 0,
       [customFetch]: async (target, options) => {
-        if (!this.#fetches.take()) throw new errors.JWKSNoMatchingKey();
+        // Whoever comes meanwhile waits for the same answer.
+        while (!this.#fetches.take()) await new Promise((resolve) => setTimeout(resolve, WAIT_MS));
         return bounded(await fetch(target, options));
       },
     });

@@ -17,11 +17,11 @@ export function wrongPattern({ subscribe, publish }: Grant): string | undefined 
 
 /** A token in compact form, signed with HS256 (RFC 7515 §7.1, RFC 7518 §3.2). */
 export function signToken({ subject, subscribe, publish, ttlMs }: Grant, secret: string): Promise<string> {
+  const issued = Math.floor(Date.now() / 1000);
   const token = new SignJWT({ lockstep: { subscribe: [...subscribe], publish: [...publish] } })
     .setProtectedHeader({ alg: "HS256", typ: "JWT" })
-    .setIssuedAt()
-    // A whole second, and not one that has passed.
-    .setExpirationTime(Math.ceil((Date.now() + ttlMs) / 1000));
+    .setIssuedAt(issued)
+    .setExpirationTime(issued + Math.ceil(ttlMs / 1000));
   if (subject !== undefined) token.setSubject(subject);
   return token.sign(new TextEncoder().encode(secret));
 }

@@ -43,7 +43,7 @@ export class Tokens {
       if (!algorithms.includes(algorithm)) continue;
       // Whatever the reason: this key does not open the door.
       const claims = await verify(token, options).catch(() => undefined);
-      if (claims !== undefined) return parseClaims(claims);
+      if (claims !== undefined) return parseClaims(claims, this);
     }
     return undefined;
   }

@@ -3,8 +3,8 @@ const VALUE = /\{([A-Za-z_]\w*)\}/;
 /**
  * How the channels of a kind are called on the bus: a template with the values of the path in it.
  *
- * A name with one value has it as it is. With several, `%` and `:` in them are percent-encoded, and so is what the text between two
- * values begins with where that text holds no ":". So no two lists of values make one name.
+ * A name with one value has it as it is. With several, `%` and `:` in them are percent-encoded, and where the text between two values
+ * holds no ":", so is its first character that no encoding is made of. So no two lists of values make one name.
  */
 export class ChannelName {
   /** Text at even places, the names of values at odd ones. */
@@ -16,7 +16,7 @@ export class ChannelName {
   constructor(template: string) {
     this.#parts = template.split(VALUE);
     const between = this.#parts.filter((_, index) => index % 2 === 0).slice(1, -1);
-    this.#encoded = new Set(between.length === 0 ? [] : ["%", ":", ...between.flatMap(separatorOf)]);
+    this.#encoded = new Set(between.length === 0 ? [] : ["%", ":", ...between.map((text) => separatorOf(text) ?? "")]);
     const value =
       between.length === 0
         ? "(.+)"
@@ -42,9 +42,9 @@ export class ChannelName {
     return this.#texts.join("").length;
   }
 
-  /** Whether two values stand side by side, so that nobody could tell where one ends. */
+  /** Whether nobody could tell where a value ends and the next one begins. */
   get isAmbiguous(): boolean {
-    return this.#texts.slice(1, -1).includes("");
+    return this.#texts.slice(1, -1).some((text) => separatorOf(text) === undefined);
   }
 
   format(values: ReadonlyMap<string, string>): string {
@@ -79,9 +79,9 @@ export class ChannelName {
   }
 }
 
-/** What no value before or after a text may hold. */
-function separatorOf(text: string): string[] {
-  return text.includes(":") ? [] : Array.from(text).slice(0, 1);
+/** The character of a text between two values that the values never hold. */
+function separatorOf(text: string): string | undefined {
+  return text.includes(":") ? ":" : Array.from(text).find((one) => !/[%0-9A-F]/.test(one));
 }
 
 /** RFC 3986 §2.1, of any character. */

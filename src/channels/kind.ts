@@ -21,9 +21,9 @@ export interface KindSettings {
   history?: { size: number; ttl: string } | undefined;
   /** Whether everybody may see who is on the channel. */
   presence?: boolean | undefined;
-  /** Who may join and read; default: `token` where any key is set, else `open`. */
+  /** Who may join and read; default: `open`. A configuration says `token` for it where any key is set. */
   access?: Access | undefined;
-  /** Who may publish; default: `token` where any key is set, else `open`. */
+  /** Who may publish; default as for `access`. */
   publish?: PublishRule | undefined;
   /** A value of the path: who joins or publishes has to be that subject. */
   owner?: string | undefined;
@@ -64,9 +64,8 @@ export class Kind {
   /** Undefined where nothing is kept. */
   readonly history: Retention | undefined;
   readonly presence: boolean;
-  /** Undefined: what the server's keys make of it. */
-  readonly access: Access | undefined;
-  readonly publish: PublishRule | undefined;
+  readonly access: Access;
+  readonly publish: PublishRule;
   readonly #owner: string | undefined;
   readonly #segments: readonly Segment[];
   readonly #patterns: ReadonlyMap<string, Expression>;
@@ -80,8 +79,8 @@ export class Kind {
     const { history } = settings;
     this.history = history === undefined ? undefined : { size: history.size, ttlMs: durationMs(history.ttl) };
     this.presence = settings.presence ?? false;
-    this.access = settings.access;
-    this.publish = settings.publish;
+    this.access = settings.access ?? "open";
+    this.publish = settings.publish ?? "open";
     this.#owner = settings.owner;
     this.#segments = segmentsOf(settings.path);
     this.#patterns = new Map(Object.entries(settings.params ?? {}).map(([value, source]) => [value, compileExpression(source)]));
@@ -205,7 +204,8 @@ export function kindFaults(settings: KindSettings): KindFault[] {
     const allowed = values.has(value) ? expressionFault(source) : list;
     if (allowed !== undefined) faults.push({ key: `params.${value}`, found: source, allowed });
   }
-  if (nameOf(settings).isAmbiguous) faults.push({ key: "name", found: settings.name, allowed: "some text between two values" });
+  if (nameOf(settings).isAmbiguous)
+    faults.push({ key: "name", found: settings.name, allowed: "between two values a text that no percent-encoding is made of" });
   const { owner } = settings;
   if (owner !== undefined && !values.has(owner)) faults.push({ key: "owner", found: owner, allowed: list });
   // Else everybody would be the owner of some path to the same channel.

@@ -49,7 +49,8 @@ export class Connection implements Client, Sender, Subscriber {
   readonly #seat: Seat;
   readonly #hello: boolean;
   readonly #rate: TokenBucket;
-  #mayPublish: boolean;
+  /** What it is closed for when it publishes. */
+  #unheard: "forbidden" | "token-expired" | undefined;
   #socket: Socket | undefined;
   #retiring: ClosingFaultName | undefined;
   #muted = false;
@@ -64,9 +65,9 @@ export class Connection implements Client, Sender, Subscriber {
   /** @param hello whether the first frame says where what follows begins */
   constructor(house: ClientHouse, seat: Seat, guest: Guest, access: Access, hello: boolean) {
     this.guest = guest;
-    this.#mayPublish = access.mayPublish(guest.caller, seat.target);
     this.#house = house;
     this.#seat = seat;
+    this.reconsider(access);
     this.#hello = hello;
     this.#rate = new TokenBucket(house.limits.messagesPerSecond);
     this.#pingDueMs = this.#quietSinceMs + house.connections.pingIntervalMs;
@@ -99,9 +100,10 @@ export class Connection implements Client, Sender, Subscriber {
 
   message(_: Socket, message: Message): void {
     this.#heard = true;
-    if (this.#muted) return;
-    if (!this.#mayPublish) {
-      this.retire("forbidden");
+    // A seat that has moved waits for its close.
+    if (this.#muted || this.#seat.moved) return;
+    if (this.#unheard !== undefined) {
+      this.retire(this.#unheard);
       return;
     }
     const { hub, limits } = this.#house;
@@ -182,7 +184,10 @@ export class Connection implements Client, Sender, Subscriber {
   }
 
   reconsider(access: Access): void {
-    this.#mayPublish = access.mayPublish(this.guest.caller, this.#seat.target);
+    const { caller } = this.guest;
+    // Keys that were changed leave it where it is; with a new token it may go on.
+    if (!access.accepts(caller)) this.#unheard = "token-expired";
+    else this.#unheard = access.mayPublish(caller, this.#seat.target) ? undefined : "forbidden";
   }
 
   /** From now on what it sends is not heard. */

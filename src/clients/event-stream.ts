@@ -1,5 +1,4 @@
 import { subjectOf } from "../access/caller.ts";
-import type { Kind } from "../channels/kind.ts";
 import { Problem, type ClosingFaultName } from "../errors.ts";
 import type { Seat } from "../hub/local-channel.ts";
 import type { Subscriber } from "../hub/subscriber.ts";
@@ -19,7 +18,6 @@ const RETRY_MS = 1000;
  */
 export class EventStream implements Client, Subscriber {
   readonly guest: Guest;
-  readonly onGap: Subscriber["onGap"];
   readonly #house: ClientHouse;
   readonly #topics: EventTopics;
   #seat: Seat | undefined;
@@ -37,14 +35,18 @@ export class EventStream implements Client, Subscriber {
   #wake: (() => void) | undefined;
   #cut: () => void = () => undefined;
 
-  constructor(house: ClientHouse, topics: EventTopics, kind: Kind, guest: Guest) {
+  constructor(house: ClientHouse, topics: EventTopics, guest: Guest) {
     this.guest = guest;
     this.#house = house;
     this.#topics = topics;
-    const spared = kind.history === undefined && kind.onGap === "ignore";
-    // It stays, and gets a `reset` in the place of the gap.
-    this.onGap = spared ? "ignore" : (position) => this.push(Buffer.from(formatReset(position)));
     house.connections.add(this);
+  }
+
+  get onGap(): Subscriber["onGap"] {
+    const kind = this.#seat?.target.kind;
+    if (kind?.history === undefined && kind?.onGap === "ignore") return "ignore";
+    // It stays, and gets a `reset` in the place of the gap.
+    return (position) => this.push(Buffer.from(formatReset(position)));
   }
 
   get subject(): string | null {
@@ -56,8 +58,9 @@ export class EventStream implements Client, Subscriber {
     return this.#state !== "open";
   }
 
-  /** Begins without a seat, which the bus cannot give now. */
+  /** Begins without a seat, which the bus cannot give now. A second time does nothing. */
   wait(): void {
+    if (this.#waited) return;
     this.#waited = true;
     this.push(Buffer.from(formatOpening(RETRY_MS, null)));
   }

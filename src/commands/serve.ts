@@ -1,4 +1,4 @@
-import { ConfigError, isSameAuth, loadConfig, type Config } from "../config/config.ts";
+import { ConfigError, loadConfig, takesSameTokens, type Config } from "../config/config.ts";
 import { describeError, Log } from "../log.ts";
 import { createServer, type LockstepServer } from "../server.ts";
 import manifest from "../../package.json" with { type: "json" };
@@ -51,7 +51,7 @@ function reloadConfig(server: LockstepServer, file: string | undefined, log: Log
   }
   const fixed = server.reload(config);
   if (fixed.length > 0) log.warn("some settings take a restart", { settings: fixed });
-  if (!isSameAuth(before.auth, config.auth)) warnOfKeys(config, log);
+  if (!takesSameTokens(before.auth, config.auth) || before.auth.apiKey !== config.auth.apiKey) warnOfKeys(config, log);
   log.info("the configuration was reloaded", { kinds: config.kinds.length, broadcasts: config.broadcasts.length });
   return config;
 }
@@ -62,7 +62,7 @@ const MIN_SECRET_BYTES = 32;
 function warnOfKeys({ auth, kinds }: Config, log: Log): void {
   const { jwtSecret, publicKey, jwksUrl, apiKey } = auth;
   if (jwtSecret === "" && publicKey === undefined && jwksUrl === "" && apiKey === "") {
-    const shut = kinds.filter(({ access, publish, isOwned }) => isOwned || access === "token" || (publish ?? "open") !== "open");
+    const shut = kinds.filter(({ access, publish, isOwned }) => isOwned || access === "token" || publish !== "open");
     log.warn(
       "no keys are set: anybody may join and publish on every channel",
       shut.length === 0 ? {} : { but: shut.map(({ path }) => path) },

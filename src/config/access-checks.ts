@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { parsePublicKey } from "./public-key.ts";
 
 /*
@@ -12,6 +13,12 @@ export function originFault(text: string): string | undefined {
   const { origin = "" } = URL.canParse(text) ? new URL(text) : {};
   if (origin === "") return 'an origin as in "https://example.com"';
   return origin === text ? undefined : `${JSON.stringify(origin)}, as browsers write it`;
+}
+
+/** An address or a name (RFC 1123 §2.1); what looks like an address has to be one. */
+export function hostFault(text: string): string | undefined {
+  const isName = /^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$/.test(text) && !/(^|\.)[0-9]+$/.test(text);
+  return isName || isIP(text) !== 0 ? undefined : "an address to listen on, or a name";
 }
 
 /** It comes as a Bearer token (RFC 6750 §2.1), which has no other characters. */

@@ -3,8 +3,8 @@ import { Cron } from "croner";
 import { builtinKinds } from "../channels/builtin.ts";
 import { Kind, kindFaults, nameShape, resolveKind, type KindSettings, type Resolved } from "../channels/kind.ts";
 import { parsePath } from "../channels/path.ts";
-import { parseDuration } from "../duration.ts";
-import { apiKeyFault, jwksUrlFault, originFault, publicKeyFault } from "./access-checks.ts";
+import { durationMs, parseDuration } from "../duration.ts";
+import { apiKeyFault, hostFault, jwksUrlFault, originFault, publicKeyFault } from "./access-checks.ts";
 import { networkFault } from "./networks.ts";
 import { settingsSchema, type Settings } from "./schema.ts";
 
@@ -13,7 +13,7 @@ export type Place = (keys: readonly (string | number)[]) => string;
 
 const MAX_SHOWN = 80;
 const SECRET = "a value that may be secret";
-/** The keys of a kind that say which paths are of it, and what is published. */
+/** The keys of a kind that its meaning is checked by. */
 const KIND_KEYS = ["path", "name", "params", "envelope", "owner"];
 
 /** What is of the wrong type, by JSON pointer (RFC 6901). */
@@ -57,6 +57,8 @@ export function meaningFaults(settings: Settings, place: Place, sound: (pointer:
   if (sound("/server/timezone") && settings.server.timezone !== "" && !isTimezone(settings.server.timezone)) {
     faults.push(fault(place(["server", "timezone"]), show(settings.server.timezone), 'an IANA time zone, as in "Asia/Shanghai"'));
   }
+  const host = sound("/server/host") ? hostFault(settings.server.host) : undefined;
+  if (host !== undefined) faults.push(fault(place(["server", "host"]), show(settings.server.host), host));
   if (sound("/server/ping_interval") && parseDuration(settings.server.ping_interval) === 0) {
     faults.push(fault(place(["server", "ping_interval"]), show(settings.server.ping_interval), "more than nothing"));
   }
@@ -103,7 +105,7 @@ function accessFaults({ server, auth }: Settings, place: Place, sound: (pointer:
     ["trusted_proxies", networkFault],
   ] as const;
   const found = lists.flatMap(([key, faultOf]) =>
-    (sound(`/server/${key}`) ? server[key] : []).flatMap((text, index) => {
+    (sound(`/server/${key}`) ? (server[key] ?? []) : []).flatMap((text, index) => {
       const allowed = faultOf(text);
       return allowed === undefined ? [] : [fault(place(["server", key, index]), show(text), allowed)];
     }),
@@ -144,11 +146,16 @@ function sharingFaults(kinds: readonly KindSettings[]): string[] {
     const other = kinds[first.get(shape) ?? index] ?? kind;
     if (!first.has(shape)) first.set(shape, index);
     return (["history", "presence"] as const).flatMap((key) =>
-      JSON.stringify(kind[key]) === JSON.stringify(other[key])
+      JSON.stringify(meant(kind)[key]) === JSON.stringify(meant(other)[key])
         ? []
         : [fault(`channels[${index}].${key}`, show(kind[key]), `the same as in channels[${first.get(shape)}], which has the same name`)],
     );
   });
+}
+
+/** What decides whether channels are kept alike, however it is written. */
+function meant({ history, presence = false }: KindSettings) {
+  return { history: history === undefined ? undefined : [history.size, durationMs(history.ttl)], presence };
 }
 
 function isEscaped(text: string): boolean {
@@ -197,8 +204,10 @@ export function takePrototypes(value: unknown, path: string): string[] {
   });
 }
 
-export function kindsOf(settings: Settings): Kind[] {
-  return (settings.channels ?? builtinKinds).map((kind) => new Kind(kind));
+/** With what is left out: once any key is set, it takes a token to join or publish. */
+export function kindsOf({ auth, channels }: Settings): Kind[] {
+  const rule = Object.values(auth).some((key) => key !== "") ? "token" : "open";
+  return (channels ?? builtinKinds).map((kind) => new Kind({ access: rule, publish: rule, ...kind }));
 }
 
 /** The channel of a path, or undefined where there is none. */

@@ -42,9 +42,9 @@ export interface Auth {
   readonly apiKey: string;
 }
 
-/** Whether the same tokens and keys are good for both. */
-export function isSameAuth(a: Auth, b: Auth): boolean {
-  return a.jwtSecret === b.jwtSecret && a.publicKey?.pem === b.publicKey?.pem && a.jwksUrl === b.jwksUrl && a.apiKey === b.apiKey;
+/** Whether the same tokens are good for both. */
+export function takesSameTokens(a: Auth, b: Auth): boolean {
+  return a.jwtSecret === b.jwtSecret && a.publicKey?.pem === b.publicKey?.pem && a.jwksUrl === b.jwksUrl;
 }
 
 export interface Limits {
@@ -182,8 +182,8 @@ function freeze(settings: Settings): Config {
       jwksUrl: auth.jwks_url,
       apiKey: auth.api_key,
     }),
-    origins: server.origins,
-    trustedProxies: server.trusted_proxies,
+    origins: server.origins ?? [],
+    trustedProxies: server.trusted_proxies ?? [],
     kinds,
     broadcasts: listed.map(({ path, pattern, message }) => {
       const target = targetOf(kinds, path);

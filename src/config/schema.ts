@@ -10,7 +10,8 @@ import { logLevels, type LogFormat, type LogLevel } from "../log.ts";
 
 const text = (value: string, allowed = "a text"): TString => Type.String({ default: value, allowed });
 
-const texts = (what: string) => Type.Array(Type.String({ allowed: "a text" }), { default: [], allowed: `a list of ${what}` });
+// Without a default: TypeBox would pour a table into it, and take it for a list.
+const texts = (what: string) => Type.Optional(Type.Array(Type.String({ allowed: "a text" }), { allowed: `a list of ${what}` }));
 
 const integer = (value: number, minimum: number, maximum: number): TInteger =>
   Type.Integer({ default: value, minimum, maximum, allowed: `an integer from ${minimum} to ${maximum}` });

@@ -1,7 +1,7 @@
 import { plainAddress, type Networks } from "../config/networks.ts";
 
 /** What of Bun's server is asked here. */
-interface Peers {
+export interface Peers {
   requestIP(request: Request): { readonly address: string } | null;
 }
 

@@ -1,5 +1,6 @@
 import type { Caller } from "../access/caller.ts";
 import type { Resolved } from "../channels/kind.ts";
+import { addressOf, type Peers } from "./address.ts";
 import type { Instance } from "./context.ts";
 import { credentialOf } from "./credential.ts";
 import type { Rules } from "./rules.ts";
@@ -10,6 +11,19 @@ export interface Admission {
   readonly rules: Rules;
   readonly target: Resolved;
   readonly caller: Caller;
+}
+
+/**
+ * The checks that stand before all others of a connection: its origin, and how many there may be.
+ *
+ * @returns the address that the place is for; whoever ends the connection, or refuses it later, releases it
+ * @throws Problem `foreign-origin`, `too-many-connections`, `too-many-connections-of-address`
+ */
+export function takePlace({ rules, house }: Instance, request: Request, server: Peers | null): string {
+  rules.origins.require(request.headers);
+  const address = addressOf(request, server, rules.proxies);
+  house.connections.admit(address);
+  return address;
 }
 
 /**

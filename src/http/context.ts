@@ -4,7 +4,7 @@ import type { Rules } from "./rules.ts";
 
 /** What the routes need of the instance. */
 export interface Instance {
-  /** What holds now: read once for each request, so that a reload does not change it half-way. */
+  /** What holds now. What was decided by it before a wait is decided anew where it has changed. */
   readonly rules: Rules;
   /** What clients share: the hub, their places, the counts, the log. */
   readonly house: ClientHouse;

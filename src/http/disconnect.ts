@@ -8,6 +8,7 @@ import { readBody } from "./body.ts";
 import type { Instance } from "./context.ts";
 import { credentialOf } from "./credential.ts";
 import { otherMethods } from "./problems.ts";
+import type { Rules } from "./rules.ts";
 
 const ROUTE = "/disconnect";
 const MAX_BODY_BYTES = 16_384;
@@ -19,10 +20,13 @@ export function disconnect(instance: Instance, disconnections: Disconnections) {
     .post(
       ROUTE,
       async ({ request }) => {
-        const { access, origins } = instance.rules;
+        const { rules } = instance;
+        const { origins } = rules;
         origins.require(request.headers);
-        access.requireKey(await access.identify(credentialOf(request)));
+        await requireKey(rules, request);
         const sub = parseSubject(await readBody(request, MAX_BODY_BYTES));
+        // It has waited for the body: the key may be another by now.
+        if (rules !== instance.rules) await requireKey(instance.rules, request);
         instance.accept();
         await disconnections.order(sub);
         return Response.json({ sub }, { headers: origins.corsHeaders(request.headers) });
@@ -30,6 +34,11 @@ export function disconnect(instance: Instance, disconnections: Disconnections) {
       { parse: "none" },
     )
     .all(ROUTE, otherMethods(instance, "POST"));
+}
+
+/** @throws Problem `unauthorized`, `forbidden` */
+async function requireKey({ access }: Rules, request: Request): Promise<void> {
+  access.requireKey(await access.identify(credentialOf(request)));
 }
 
 function parseSubject(body: Buffer): string {

@@ -7,14 +7,16 @@ import { otherMethods } from "./problems.ts";
 export function health(instance: Instance) {
   return new Elysia({ name: "health" })
     .get("/livez", ({ request }) => {
-      instance.rules.origins.require(request.headers);
-      return Response.json({ status: "live" });
+      const { origins } = instance.rules;
+      origins.require(request.headers);
+      return Response.json({ status: "live" }, { headers: origins.corsHeaders(request.headers) });
     })
     .get("/readyz", ({ request }) => {
-      instance.rules.origins.require(request.headers);
+      const { origins } = instance.rules;
+      origins.require(request.headers);
       instance.accept();
       if (!instance.house.hub.bus.ready) throw new Problem("bus-away", "The bus is away, or not every subscription is live.");
-      return Response.json({ status: "ready" });
+      return Response.json({ status: "ready" }, { headers: origins.corsHeaders(request.headers) });
     })
     .all("/livez", otherMethods(instance, "GET"))
     .all("/readyz", otherMethods(instance, "GET"));

@@ -40,7 +40,9 @@ export class Metrics {
         origins.require(request.headers);
         const caller = await access.identify(credentialOf(request));
         if (access.keyed) access.requireKey(caller);
-        return new Response(await registry.metrics(), { headers: { "content-type": registry.contentType } });
+        return new Response(await registry.metrics(), {
+          headers: { ...origins.corsHeaders(request.headers), "content-type": registry.contentType },
+        });
       })
       .all("/metrics", otherMethods(instance, "GET"));
     this.plugin = plugin;

@@ -1,5 +1,6 @@
 import { Access } from "../access/access.ts";
-import { isSameAuth, type Config } from "../config/config.ts";
+import { Tokens } from "../access/tokens.ts";
+import { takesSameTokens, type Config } from "../config/config.ts";
 import { Networks } from "../config/networks.ts";
 import type { Log } from "../log.ts";
 import { Origins } from "./origins.ts";
@@ -13,11 +14,13 @@ export interface Rules {
   readonly proxies: Networks;
 }
 
-/** @param before whose keys are kept where they are the same: those behind a url were fetched */
+/** @param before whose tokens go on being good where their keys are the same: those behind a url were fetched */
 export function rulesOf(config: Config, log: Log, before?: Rules): Rules {
+  const { auth } = config;
+  const same = before !== undefined && takesSameTokens(before.config.auth, auth) ? before.access : undefined;
   return {
     config,
-    access: before !== undefined && isSameAuth(before.config.auth, config.auth) ? before.access : new Access(config.auth, log),
+    access: same?.withKey(auth.apiKey) ?? new Access(new Tokens(auth, log), auth.apiKey),
     origins: new Origins(config.origins),
     proxies: new Networks(config.trustedProxies),
   };

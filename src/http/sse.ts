@@ -5,8 +5,7 @@ import { Problem } from "../errors.ts";
 import { describeError } from "../log.ts";
 import type { JoinFrom } from "../hub/joining.ts";
 import type { Seat } from "../hub/local-channel.ts";
-import { addressOf } from "./address.ts";
-import { admit, type Admission } from "./admission.ts";
+import { admit, takePlace, type Admission } from "./admission.ts";
 import type { Instance } from "./context.ts";
 import { otherMethods } from "./problems.ts";
 import { parseEventsQuery } from "./query.ts";
@@ -35,10 +34,8 @@ export function serverSentEvents(instance: Instance) {
     .get(`${ROUTE}*`, async ({ request, server }) => {
       // Elysia answers HEAD with the headers of GET, which would join, and never end.
       if (request.method === "HEAD") throw new Problem("wrong-method", "This route takes GET only.", { allow: "GET" });
-      const { origins, proxies } = instance.rules;
-      origins.require(request.headers);
-      const address = addressOf(request, server, proxies);
-      connections.admit(address);
+      const { origins } = instance.rules;
+      const address = takePlace(instance, request, server);
       let admission: Admission;
       let from: JoinFrom | undefined;
       try {
@@ -48,11 +45,9 @@ export function serverSentEvents(instance: Instance) {
         connections.release(address);
         throw error;
       }
-      const { target, caller } = admission;
-      const stream = new EventStream(house, eventTopics, target.kind, { address, caller });
+      const { caller } = admission;
+      const stream = new EventStream(house, eventTopics, { address, caller });
       request.signal.addEventListener("abort", () => stream.end());
-      // It may be gone already, while its token was looked at.
-      if (request.signal.aborted) stream.end();
       server?.timeout(request, 0);
       const join = (): Promise<boolean> => joinOnce(stream, request, admission, from);
       if (instance.draining()) {
@@ -79,19 +74,23 @@ export function serverSentEvents(instance: Instance) {
         // It may have waited while the configuration was read anew.
         if (admission.rules !== instance.rules) admission = await admit(instance, request, ROUTE, "join");
         if (!isAlike(admission.target, first.target)) {
+          stream.wait();
           stream.retire("gap");
           return true;
         }
         seat = await hub.reserve(admission.target, from);
         // The promise of a seat holds for this turn only.
-        if (stream.ended || admission.rules !== instance.rules) {
+        if (stream.ended || seat.moved || admission.rules !== instance.rules) {
           hub.leave(seat);
           seat = undefined;
         }
       }
     } catch (error) {
       if (!(error instanceof Problem)) house.log.error("joining failed", { channel, error: describeError(error) });
-      else if (error.fault !== "bus-away") stream.retire("forbidden");
+      else if (error.fault !== "bus-away") {
+        stream.wait();
+        stream.retire("forbidden");
+      }
       return stream.ended;
     }
     if (seat !== undefined) stream.open(seat);

@@ -4,8 +4,7 @@ import { Connection } from "../clients/connection.ts";
 import { Problem } from "../errors.ts";
 import type { Limits } from "../config/config.ts";
 import type { Seat } from "../hub/local-channel.ts";
-import { addressOf } from "./address.ts";
-import { admit } from "./admission.ts";
+import { admit, takePlace } from "./admission.ts";
 import type { Instance } from "./context.ts";
 import { checkHandshake } from "./handshake.ts";
 import { otherMethods } from "./problems.ts";
@@ -24,10 +23,7 @@ export function websocket(instance: Instance) {
   const { hub, connections } = house;
   return new Elysia({ name: "websocket" })
     .get(`${ROUTE}*`, async ({ request, server }) => {
-      const { origins, proxies } = instance.rules;
-      origins.require(request.headers);
-      const address = addressOf(request, server, proxies);
-      connections.admit(address);
+      const address = takePlace(instance, request, server);
       try {
         for (;;) {
           const { rules, target, caller } = await admit(instance, request, ROUTE, "join");
@@ -38,7 +34,7 @@ export function websocket(instance: Instance) {
           // From here to the upgrade nothing waits: what the seat promises holds for this turn only.
           try {
             instance.accept();
-            if (rules === instance.rules) {
+            if (rules === instance.rules && !seat.moved) {
               const data = new Connection(house, seat, { address, caller }, rules.access, hello);
               if (server?.upgrade(request, { data, headers: { ...headers, ...positionHeaders(seat) } }) === true) return undefined;
               throw new Problem("malformed-request", "The connection cannot be upgraded.");

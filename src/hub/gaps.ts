@@ -53,6 +53,7 @@ export class Gaps {
     if (subscriber === undefined) return;
     seat.stop(seat.position);
     local.seats.delete(seat);
+    local.untold.delete(subscriber);
     subscriber.unlisten(local.topic);
     this.#close(subscriber);
     if (this.#options.live()) this.#closings.start();

@@ -271,7 +271,6 @@ export class Hub implements BusListener {
 
   #enter(target: Resolved): Seat {
     const local = this.#channels.enter(target);
-    this.#adopt(local, target.kind);
     const seat = new Seat(local, target);
     local.waiting.add(seat);
     return seat;
@@ -283,10 +282,18 @@ export class Hub implements BusListener {
       this.#end(local, kind);
       return;
     }
+    const resolved = new Map<string, Resolved | undefined>();
+    const resolve = (segments: readonly string[]): Resolved | undefined => {
+      // No segment holds a control character.
+      const path = segments.join("\0");
+      if (!resolved.has(path)) resolved.set(path, resolveKind(kinds, segments));
+      return resolved.get(path);
+    };
     for (const seat of [...local.seats, ...local.waiting]) {
-      // A path that is of no kind any more takes nobody in, but those who are there stay.
-      const next = resolveKind(kinds, seat.target.segments) ?? seat.target;
-      if (next.channel === local.name) seat.target = next;
+      // A path that is of no kind any more takes nobody in, but those who are there stay, unless their channel is now another kind's.
+      const stays = kind?.mayShare(seat.target.kind) ?? true;
+      const next = resolve(seat.target.segments) ?? (stays ? seat.target : undefined);
+      if (next?.channel === local.name) seat.target = next;
       else this.#gaps.move(seat);
     }
     if (kind !== undefined) this.#adopt(local, kind);
