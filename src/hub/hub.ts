@@ -1,15 +1,17 @@
 import type { Bus, BusListener, Entries, History, Presence, Sender } from "../bus/bus.ts";
-import { kindNaming, resolveKind, type Kind, type Resolved } from "../channels/kind.ts";
+import type { Kind, Resolved } from "../channels/kind.ts";
 import type { Counts } from "../counts.ts";
 import { Problem } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { Message } from "../message.ts";
+import { Attendance } from "./attendance.ts";
 import { Backlogs, type BacklogLimits } from "./backlogs.ts";
 import { CatchUps } from "./catch-ups.ts";
 import { Gaps } from "./gaps.ts";
 import { Joining, type JoinFrom } from "./joining.ts";
 import { Seat, type LocalChannel, type Opening } from "./local-channel.ts";
 import { LocalChannels } from "./local-channels.ts";
+import { Reloading } from "./reloading.ts";
 import type { Subscriber } from "./subscriber.ts";
 
 /** After so long a client is not left to wait for the rest of its replay any more. */
@@ -37,6 +39,8 @@ export class Hub implements BusListener {
   readonly #channels: LocalChannels;
   readonly #backlogs: Backlogs;
   readonly #gaps: Gaps;
+  readonly #attendance = new Attendance(() => this.presence);
+  readonly #reloading: Reloading;
   readonly #catchUps: CatchUps;
   readonly #joining: Joining;
   readonly #renewing = setInterval(() => this.#renew(), RENEW_MS);
@@ -57,6 +61,7 @@ export class Hub implements BusListener {
     });
     this.#backlogs = new Backlogs(options.limits);
     this.#gaps = new Gaps({ counts: options.counts, topic: (name) => this.#channels.topic(name), live: () => this.#live });
+    this.#reloading = new Reloading({ channels: this.#channels, gaps: this.#gaps, attendance: this.#attendance });
     this.#catchUps = new CatchUps({
       history: () => this.history,
       wanted: (local) => this.#channels.get(local.name) === local,
@@ -122,12 +127,9 @@ export class Hub implements BusListener {
     void this.bus.subscribe(local.name).then(() => this.#catchUps.add(local));
   }
 
-  /**
-   * The kinds were read anew. Clients stay where they are, under the newer kind of their path. Where it calls the channel
-   * otherwise, or begins or ends to keep history, they are closed as after a gap, and come back to the right place.
-   */
+  /** The kinds were read anew. */
   reload(kinds: readonly Kind[]): void {
-    for (const local of this.#channels.all()) if (!local.own) this.#reload(local, kinds);
+    this.#reloading.reload(kinds);
   }
 
   /**
@@ -161,7 +163,7 @@ export class Hub implements BusListener {
   take(seat: Seat, subscriber: Subscriber): readonly Message[] {
     seat.subscriber = subscriber;
     this.#options.counts.joins += 1;
-    this.#showPresence(seat);
+    this.#attendance.show(seat);
     return this.#sit(seat, subscriber);
   }
 
@@ -201,7 +203,7 @@ export class Hub implements BusListener {
       local.seats.delete(seat);
       this.#gaps.forget(local, subscriber);
       subscriber.unlisten(local.topic);
-      if (seat.present) this.presence.leave(local.name, subscriber.subject);
+      this.#attendance.end(seat);
     }
     if (local.empty) this.#channels.vacated(local);
   }
@@ -274,51 +276,6 @@ export class Hub implements BusListener {
     const seat = new Seat(local, target);
     local.waiting.add(seat);
     return seat;
-  }
-
-  #reload(local: LocalChannel, kinds: readonly Kind[]): void {
-    const kind = kindNaming(kinds, local.name);
-    if (kind !== undefined && !local.suits(kind)) {
-      this.#end(local, kind);
-      return;
-    }
-    const resolved = new Map<string, Resolved | undefined>();
-    const resolve = (segments: readonly string[]): Resolved | undefined => {
-      // No segment holds a control character.
-      const path = segments.join("\0");
-      if (!resolved.has(path)) resolved.set(path, resolveKind(kinds, segments));
-      return resolved.get(path);
-    };
-    for (const seat of [...local.seats, ...local.waiting]) {
-      // A path that is of no kind any more takes nobody in, but those who are there stay, unless their channel is now another kind's.
-      const stays = kind?.mayShare(seat.target.kind) ?? true;
-      const next = resolve(seat.target.segments) ?? (stays ? seat.target : undefined);
-      if (next?.channel === local.name) seat.target = next;
-      else this.#gaps.move(seat);
-    }
-    if (kind !== undefined) this.#adopt(local, kind);
-  }
-
-  /** The channel begins or ends to keep history: nobody can stay on it. */
-  #end(local: LocalChannel, kind: Kind): void {
-    for (const seat of [...local.seats, ...local.waiting]) this.#gaps.move(seat);
-    this.#channels.replace(local, kind);
-  }
-
-  /** A newer kind of the same nature. */
-  #adopt(local: LocalChannel, kind: Kind): void {
-    const changed = local.kind.presence !== kind.presence;
-    local.kind = kind;
-    if (changed) for (const seat of [...local.seats, ...local.waiting]) this.#showPresence(seat);
-  }
-
-  /** Says whether its subscriber is on the channel, where the kind tells. */
-  #showPresence(seat: Seat): void {
-    const { local, subscriber, present } = seat;
-    if (subscriber === undefined || present === local.kind.presence) return;
-    seat.present = local.kind.presence;
-    if (seat.present) this.presence.enter(local.name, subscriber.subject);
-    else this.presence.leave(local.name, subscriber.subject);
   }
 
   /** The seat is taken now, if what it begins with reaches the end of the log. */

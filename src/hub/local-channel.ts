@@ -41,6 +41,11 @@ export class LocalChannel {
     return (this.follower === undefined) === (kind.history === undefined);
   }
 
+  /** Those on it and those about to be: a list of its own, so that they may leave meanwhile. */
+  get everybody(): Seat[] {
+    return [...this.seats, ...this.waiting];
+  }
+
   get empty(): boolean {
     return this.seats.size === 0 && this.waiting.size === 0 && !this.own;
   }
