@@ -2,7 +2,7 @@ import type { Credential } from "../access/access.ts";
 import { targetQuery } from "./target.ts";
 
 /** Browsers cannot set headers on a WebSocket; a subprotocol is what they can say. */
-export const TOKEN_SUBPROTOCOL = "lockstep.token.";
+const TOKEN_SUBPROTOCOL = "lockstep.token.";
 
 /** What a request says of who it is: `Authorization: Bearer` (RFC 6750 §2.1), else `?token=`, else a subprotocol. Nothing of it is ever logged. */
 export function credentialOf({ headers, url }: Request): Credential | undefined {
