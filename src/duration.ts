@@ -1,7 +1,7 @@
 const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 /** The longest time that a timer can count; a longer one would fire at once. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
+export const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** What a duration looks like. */
 export const DURATION = "^[0-9]{1,9}(ms|s|m|h|d)$";

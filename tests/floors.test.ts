@@ -5,7 +5,18 @@ const src = join(import.meta.dir, "../src");
 
 /** From low to high. A file imports its own floor's folder and what lies below; files of one floor are listed together. */
 const floors: readonly (readonly string[])[] = [
-  ["counts.ts", "duration.ts", "errors.ts", "log.ts", "message.ts", "position.ts", "refusals.ts", "token-bucket.ts", "within.ts"],
+  [
+    "bounded.ts",
+    "counts.ts",
+    "duration.ts",
+    "errors.ts",
+    "log.ts",
+    "message.ts",
+    "position.ts",
+    "refusals.ts",
+    "token-bucket.ts",
+    "within.ts",
+  ],
   ["channels/"],
   ["config/"],
   ["access/"],

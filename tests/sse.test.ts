@@ -152,6 +152,9 @@ for (const { name, start } of buses) {
       const got = [...received.matchAll(/data: (\d+) /g)].map(([, index]) => Number(index));
       expect(got).toEqual(got.map((_, index) => index));
       expect(got.length).toBeWithin(5, 1200);
+      expect(await instance.metric('lockstep_refusals_total{reason="slow-reader"}')).toBe(1);
+      const said = { msg: "refused", reason: "slow-reader", address: "127.0.0.1", where: path.replace("/", ":") };
+      expect(instance.log).toContainEqual(expect.objectContaining(said));
       healthy.destroy();
     });
 

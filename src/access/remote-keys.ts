@@ -1,4 +1,5 @@
 import { createRemoteJWKSet, customFetch, decodeProtectedHeader, errors, jwtVerify, type JWTVerifyOptions, type RemoteJWKSet } from "jose";
+import { readAtMost } from "../bounded.ts";
 import { describeError, type Log } from "../log.ts";
 import { TokenBucket } from "../token-bucket.ts";
 
@@ -80,13 +81,8 @@ export class RemoteKeys {
 }
 
 /** @throws Error where the body is larger than any list of keys */
-async function bounded(response: Response): Promise<Response> {
-  const parts: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const part of response.body ?? []) {
-    bytes += part.byteLength;
-    if (bytes > MAX_BYTES) throw new Error(`the list of keys has more than ${MAX_BYTES} bytes`);
-    parts.push(part);
-  }
-  return new Response(Buffer.concat(parts), { status: response.status });
+async function bounded({ body, status }: Response): Promise<Response> {
+  const bytes = await readAtMost(body, MAX_BYTES);
+  if (bytes === undefined) throw new Error(`the list of keys has more than ${MAX_BYTES} bytes`);
+  return new Response(bytes, { status });
 }

@@ -11,6 +11,7 @@ import type { Subscriber } from "../hub/subscriber.ts";
 import { describeError, type Log } from "../log.ts";
 import type { Message } from "../message.ts";
 import type { Refusals } from "../refusals.ts";
+import { blame } from "./blame.ts";
 import type { Client, Connections, Guest } from "./connections.ts";
 import { TokenBucket } from "../token-bucket.ts";
 
@@ -35,9 +36,6 @@ export interface ClientLimits {
   readonly messagesPerSecond: number;
   readonly slowConsumerBytes: number;
 }
-
-/** What ends a client by its own fault, and is said in the log. */
-const BLAMED: ReadonlySet<ClosingFaultName> = new Set(["forbidden", "binary-refused", "malformed-text", "too-fast", "slow-reader"]);
 
 /**
  * One WebSocket client on one channel. `open`, `message`, `drain`, `pong`, `ping` and `close` are called by the server with the
@@ -174,12 +172,7 @@ export class Connection implements Client, Sender, Subscriber {
     this.#muted = true;
     this.#house.hub.leave(this.#seat);
     this.#house.connections.retired(this);
-    if (BLAMED.has(fault)) {
-      const { counts, refusals } = this.#house;
-      const { address } = this.guest;
-      counts.refuse(fault);
-      refusals.note({ reason: fault, detail: faults[fault].title, subject: this.subject, address, where: this.#seat.channel });
-    }
+    blame(this.#house, this.guest, fault, this.#seat.channel);
     this.#closeWhenSent();
   }
 

@@ -4,6 +4,7 @@ import type { Seat } from "../hub/local-channel.ts";
 import type { Subscriber } from "../hub/subscriber.ts";
 import type { Message } from "../message.ts";
 import { formatPosition } from "../position.ts";
+import { blame } from "./blame.ts";
 import type { ClientHouse } from "./connection.ts";
 import type { Client, Guest } from "./connections.ts";
 import { formatMessage, formatOpening, formatPlace, formatReset, HEARTBEAT } from "./event-format.ts";
@@ -160,6 +161,7 @@ export class EventStream implements Client, Subscriber {
     this.#state = "retiring";
     if (this.#seat !== undefined) this.#house.hub.leave(this.#seat);
     this.#house.connections.retired(this);
+    blame(this.#house, this.guest, fault, this.#seat?.channel);
     this.#wake?.();
   }
 

@@ -1,8 +1,6 @@
 import { expiryOf } from "../access/caller.ts";
+import { MAX_TIMER_MS } from "../duration.ts";
 import type { Client } from "./connections.ts";
-
-/** The longest time that a timer can count. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** When the tokens of clients expire. One timer for all: it waits for the next. */
 export class Expiries {

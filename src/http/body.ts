@@ -1,3 +1,4 @@
+import { readAtMost } from "../bounded.ts";
 import { Problem } from "../errors.ts";
 
 /**
@@ -9,17 +10,9 @@ import { Problem } from "../errors.ts";
 export async function readBody(request: Request, maxBytes: number): Promise<Buffer> {
   const tooLarge = new Problem("too-large", `A body has at most ${maxBytes} bytes.`, { connection: "close" });
   if (Number(request.headers.get("content-length")) > maxBytes) throw tooLarge;
-  const parts: Uint8Array[] = [];
-  let bytes = 0;
-  try {
-    for await (const part of request.body ?? []) {
-      bytes += part.byteLength;
-      if (bytes > maxBytes) throw tooLarge;
-      parts.push(part);
-    }
-  } catch (error) {
-    if (error === tooLarge) throw error;
+  const body = await readAtMost(request.body, maxBytes).catch(() => {
     throw new Problem("malformed-request", "The body did not arrive whole.", { connection: "close" });
-  }
-  return Buffer.concat(parts);
+  });
+  if (body === undefined) throw tooLarge;
+  return body;
 }
