@@ -44,39 +44,51 @@ export function encodeEntry(message: Message): Buffer {
 }
 
 /**
- * What was published in Redis: one message, several, or entries of a log; never none. What is neither text nor a valid frame is
- * from a foreign publisher, and is one binary message as it is.
+ * What was published in Redis, between two places: one message, several, or entries of a log; never none. What is neither text nor a
+ * valid frame is from a foreign publisher, and is one binary message as it is.
  */
-export function decodeFrame(payload: Buffer): Message | Message[] | Entries {
-  if (payload[0] !== MAGIC) return isUtf8(payload) ? payload.toString("utf8") : payload;
-  return decodeList(payload) ?? payload;
+export function decodeFrame(bytes: Buffer, start = 0, end = bytes.length): Message | Message[] | Entries {
+  const isFrame = start < end && bytes[start] === MAGIC;
+  return (isFrame ? decodeList(bytes, start, end) : decodeText(bytes, start, end)) ?? bytes.subarray(start, end);
 }
 
 /** The messages of a list of entries, or undefined where it is none. */
-export function decodeEntries(list: Buffer, start = 0): Message[] | undefined {
+export function decodeEntries(list: Buffer, start = 0, end = list.length): Message[] | undefined {
   let at = start;
   const messages: Message[] = [];
-  while (at < list.length) {
-    if (list.length - at < ENTRY_BYTES) return undefined;
+  while (at < end) {
+    const from = at + ENTRY_BYTES;
+    if (from > end) return undefined;
     const kind = list[at];
-    const end = at + ENTRY_BYTES + list.readUInt32BE(at + 1);
-    if (end > list.length) return undefined;
-    const payload = list.subarray(at + ENTRY_BYTES, end);
-    if (kind === BINARY) messages.push(payload);
-    else if (kind === TEXT && isUtf8(payload)) messages.push(payload.toString("utf8"));
-    else return undefined;
-    at = end;
+    const to = from + list.readUInt32BE(at + 1);
+    if (to > end) return undefined;
+    const message = kind === TEXT ? decodeText(list, from, to) : kind === BINARY ? list.subarray(from, to) : undefined;
+    if (message === undefined) return undefined;
+    messages.push(message);
+    at = to;
   }
   return messages.length === 0 ? undefined : messages;
 }
 
-function decodeList(frame: Buffer): Message[] | Entries | undefined {
-  if (frame.length < HEADER_BYTES || frame[1] !== VERSION) return undefined;
-  const epochBytes = frame[2] ?? 0;
-  if (epochBytes === 0) return decodeEntries(frame, HEADER_BYTES);
-  const at = HEADER_BYTES + epochBytes;
-  const messages = decodeEntries(frame, at + POSITION_BYTES);
+function decodeList(bytes: Buffer, start: number, end: number): Message[] | Entries | undefined {
+  if (end - start < HEADER_BYTES || bytes[start + 1] !== VERSION) return undefined;
+  const epochBytes = bytes[start + 2] ?? 0;
+  const at = start + HEADER_BYTES + epochBytes;
+  if (epochBytes === 0) return decodeEntries(bytes, at, end);
+  const messages = decodeEntries(bytes, at + POSITION_BYTES, end);
   if (messages === undefined) return undefined;
-  const epoch = frame.toString("latin1", HEADER_BYTES, at);
-  return { epoch, first: Number(frame.readBigUInt64BE(at)), stamp: Number(frame.readBigUInt64BE(at + 8)), messages };
+  const epoch = bytes.toString("latin1", start + HEADER_BYTES, at);
+  return { epoch, first: readInteger(bytes, at), stamp: readInteger(bytes, at + 8), messages };
+}
+
+/** Undefined where it is not UTF-8. */
+function decodeText(bytes: Buffer, start: number, end: number): string | undefined {
+  const text = bytes.toString("utf8", start, end);
+  // It stands for what is no UTF-8, or for itself.
+  return text.includes("\uFFFD") && !isUtf8(bytes.subarray(start, end)) ? undefined : text;
+}
+
+/** 8 bytes, up to 2^53. */
+function readInteger(bytes: Buffer, at: number): number {
+  return bytes.readUInt32BE(at) * 2 ** 32 + bytes.readUInt32BE(at + 4);
 }

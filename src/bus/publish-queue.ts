@@ -4,7 +4,8 @@ import type { Sender } from "./bus.ts";
 
 /** A message on its way to the bus. */
 export interface Pending {
-  readonly channel: string;
+  /** How its command begins. */
+  readonly head: string;
   readonly payload: string | Buffer;
   readonly bytes: number;
   readonly acceptedMs: number;
@@ -54,13 +55,13 @@ export class PublishQueue {
   }
 
   /** Takes a message in, or refuses it where it has to wait and too much waits already. */
-  add(channel: string, payload: string | Buffer, sender: Sender, hasToWait: boolean): void {
+  add(head: string, payload: string | Buffer, sender: Sender, hasToWait: boolean): void {
     const bytes = typeof payload === "string" ? Buffer.byteLength(payload) : payload.length;
     if ((hasToWait || this.#congested(0, 0)) && !this.#allowance.hasRoom(bytes)) {
       sender.refused(new Problem("queue-full", "Too many messages wait for the bus."));
       return;
     }
-    this.#waiting.push({ channel, payload, bytes, acceptedMs: Date.now(), sender });
+    this.#waiting.push({ head, payload, bytes, acceptedMs: Date.now(), sender });
     this.#waitingBytes += bytes;
     this.#allowance.take(1, bytes);
     this.#expiry ??= setInterval(() => this.#expire(), EXPIRY_CHECK_MS);

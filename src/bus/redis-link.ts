@@ -1,5 +1,6 @@
 import { Redis } from "ioredis";
 import { describeError, type Log } from "../log.ts";
+import type { WrittenCommand } from "./redis-wire.ts";
 
 const CONNECT_TIMEOUT_MS = 2000;
 /** A process that ends waits this long for a farewell, also from a Redis that is not there. */
@@ -60,6 +61,12 @@ export class RedisLink {
     });
     this.client.on("error", (error: unknown) => this.#report(describeError(error)));
     this.client.connect().catch((error: unknown) => this.#report(describeError(error)));
+  }
+
+  /** Sends a command that is already written. Rejects where the connection is not there, or ends before the answer. */
+  send(command: WrittenCommand): Promise<unknown> {
+    this.client.sendCommand(command);
+    return command.promise;
   }
 
   close(): void {

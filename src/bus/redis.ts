@@ -11,16 +11,24 @@ import { RedisHistory } from "./redis-history.ts";
 import { RedisPresence } from "./redis-presence.ts";
 import { RedisLink } from "./redis-link.ts";
 import { loadScripts, tickScript } from "./redis-scripts.ts";
+import { tapReplies, WrittenPublishes, type Received } from "./redis-wire.ts";
+import { CommandWriter } from "./resp.ts";
 
 const OPENING_MS = 3000;
 /** Acknowledgements are awaited in portions: a connection that dies among too many of them has confused clients before. */
 const SUBSCRIBE_BATCH = 512;
 const REFUSED_RETRY_MS = 1000;
 const TICK_TTL_MS = 24 * 3600 * 1000;
+/** What a PUBLISH takes besides its head and its payload, at most. */
+const COMMAND_BYTES = 24;
 const LIVE = Promise.resolve();
 
 interface Subscription {
   readonly channel: string;
+  /** The name in Redis, a character for each byte. */
+  readonly bytes: string;
+  /** How its PUBLISH begins. */
+  readonly head: string;
   live: boolean;
   /** Redis does not permit it, which was logged. */
   refused: boolean;
@@ -50,6 +58,8 @@ class RedisBus implements Bus {
   readonly #allowance: Allowance;
   readonly #queue: PublishQueue;
   readonly #subscriptions = new Map<string, Subscription>();
+  /** The same, by their `bytes`. */
+  readonly #byBytes = new Map<string, Subscription>();
   #asked: Subscription[] = [];
   /** Counts connections of the subscriber: what was awaited on an earlier one says nothing about this one. */
   #session = 0;
@@ -95,6 +105,7 @@ class RedisBus implements Bus {
       };
       this.#publisher.open(
         () => {
+          tapReplies(this.#publisher.client);
           loadScripts(this.#publisher.client, this.#log);
           live();
         },
@@ -104,13 +115,15 @@ class RedisBus implements Bus {
         },
       );
       this.#subscriber.open(
-        () => void this.#resubscribe().then(live, (error: unknown) => this.#interrupted(error)),
+        () => {
+          tapReplies(this.#subscriber.client, this.#received);
+          void this.#resubscribe().then(live, (error: unknown) => this.#interrupted(error));
+        },
         () => {
           opened();
           this.#lost();
         },
       );
-      this.#subscriber.client.on("messageBuffer", (channel: Buffer, payload: Buffer) => this.#received(channel, payload));
     });
   }
 
@@ -125,8 +138,10 @@ class RedisBus implements Bus {
   subscribe(channel: string): Promise<void> {
     let subscription = this.#subscriptions.get(channel);
     if (subscription === undefined) {
-      subscription = { channel, live: false, refused: false, ...deferred() };
+      const bytes = latin1(this.#prefix + channel);
+      subscription = { channel, bytes, head: publishHead(bytes), live: false, refused: false, ...deferred() };
       this.#subscriptions.set(channel, subscription);
+      this.#byBytes.set(bytes, subscription);
       if (this.#asked.push(subscription) === 1) setImmediate(() => this.#subscribeAsked());
     }
     return subscription.live ? LIVE : subscription.acknowledged;
@@ -136,6 +151,7 @@ class RedisBus implements Bus {
     const subscription = this.#subscriptions.get(channel);
     if (subscription === undefined) return;
     this.#subscriptions.delete(channel);
+    this.#byBytes.delete(subscription.bytes);
     if (!this.#subscriber.up) return;
     this.#subscriber.client
       .unsubscribe(this.#prefix + channel)
@@ -147,7 +163,8 @@ class RedisBus implements Bus {
       sender.refused(new Problem("bus-away", "The server is shutting down."));
       return;
     }
-    this.#queue.add(this.#prefix + channel, encodeFrame(message), sender, !this.ready);
+    const head = this.#subscriptions.get(channel)?.head ?? publishHead(latin1(this.#prefix + channel));
+    this.#queue.add(head, encodeFrame(message), sender, !this.ready);
     // A burst in one turn must not pile up: while Redis answers, nothing has to wait.
     if (this.#queue.full) this.#flush();
     else this.#flushSoon();
@@ -209,19 +226,26 @@ class RedisBus implements Bus {
   }
 
   #write(batch: Batch): void {
-    const pipeline = this.#publisher.client.pipeline();
-    for (const { channel, payload } of batch.items) pipeline.publish(channel, payload);
-    pipeline.exec().then(
-      (results) => this.#answered(batch, (index) => results?.[index]?.[0] ?? undefined),
-      (error: unknown) => this.#answered(batch, () => error),
+    const { items, bytes } = batch;
+    const writer = new CommandWriter(items.reduce((sum, { head }) => sum + head.length + COMMAND_BYTES, bytes));
+    for (const { head, payload, bytes: length } of items) {
+      writer.latin1(head).latin1(`${length}\r\n`);
+      if (typeof payload === "string") writer.text(payload);
+      else writer.bytes(payload);
+      writer.latin1("\r\n");
+    }
+    const publishes = new WrittenPublishes(items.length, writer.written);
+    this.#publisher.send(publishes).then(
+      () => this.#answered(batch, publishes, undefined),
+      (error: unknown) => this.#answered(batch, publishes, error),
     );
   }
 
-  #answered(batch: Batch, errorOf: (index: number) => unknown): void {
+  #answered(batch: Batch, publishes: WrittenPublishes, unanswered: unknown): void {
     if (this.#closed) return;
     this.#counts.onPublished((Date.now() - (batch.items[0]?.acceptedMs ?? Date.now())) / 1000);
     this.#queue.settle(batch, (index) => {
-      const error = errorOf(index);
+      const error = publishes.errorOf(index, unanswered);
       if (error === undefined) return undefined;
       this.#log.debug("redis did not confirm", { error: describeError(error) });
       return new Problem("not-confirmed", "The bus did not confirm the message; it may still arrive.");
@@ -307,17 +331,28 @@ class RedisBus implements Bus {
     if (lost && !this.#closed) this.#listener.lost();
   }
 
-  #received(channel: Buffer, payload: Buffer): void {
-    if (this.#closed) return;
-    const name = channel.toString("utf8").slice(this.#prefix.length);
-    const received = decodeFrame(payload);
-    if (typeof received === "string" || received instanceof Uint8Array) this.#listener.deliver(name, received);
-    else if (Array.isArray(received)) for (const message of received) this.#listener.deliver(name, message);
+  readonly #received: Received = (bytes, channelStart, channelEnd, start, end) => {
+    const subscription = this.#byBytes.get(bytes.toString("latin1", channelStart, channelEnd));
+    if (this.#closed || subscription === undefined) return;
+    const { channel } = subscription;
+    const received = decodeFrame(bytes, start, end);
+    if (typeof received === "string" || received instanceof Uint8Array) this.#listener.deliver(channel, received);
+    else if (Array.isArray(received)) for (const message of received) this.#listener.deliver(channel, message);
     else {
-      this.history.evidence.saw(name, received.epoch, received.first + received.messages.length - 1, received.stamp);
-      this.#listener.deliverEntries(name, received);
+      this.history.evidence.saw(channel, received.epoch, received.first + received.messages.length - 1, received.stamp);
+      this.#listener.deliverEntries(channel, received);
     }
-  }
+  };
+}
+
+/** A PUBLISH up to the length of its payload. */
+function publishHead(channel: string): string {
+  return `*3\r\n$7\r\nPUBLISH\r\n$${channel.length}\r\n${channel}\r\n$`;
+}
+
+/** A character for each byte. */
+function latin1(text: string): string {
+  return Buffer.from(text).toString("latin1");
 }
 
 /** 8 letters and digits that no other instance has. */
