@@ -3,3 +3,8 @@
  * ever parsed, and a string holds no lone surrogate, so that it goes to UTF-8 and back unchanged.
  */
 export type Message = string | Uint8Array;
+
+/** Bytes of its payload, in UTF-8. */
+export function byteLength(message: Message): number {
+  return typeof message === "string" ? Buffer.byteLength(message) : message.byteLength;
+}

@@ -1,11 +1,15 @@
 import { Problem } from "../errors.ts";
+import { byteLength, type Message } from "../message.ts";
 import type { Retention } from "../position.ts";
 import type { Allowance } from "./allowance.ts";
+import type { LaneWords } from "./append-call.ts";
 import type { Sender } from "./bus.ts";
 
 /** A message on its way to a log. */
 interface Item {
-  readonly entry: Buffer;
+  readonly message: Message;
+  /** Of its payload. */
+  readonly bytes: number;
   readonly key: string | undefined;
   readonly acceptedMs: number;
   /** Undefined once it was told. */
@@ -13,11 +17,15 @@ interface Item {
 }
 
 /** What waits for one channel. One batch of it is on its way at a time, so that a batch that is written again stays in its place. */
-interface Lane {
+export interface Lane {
   readonly channel: string;
-  readonly retention: Retention;
+  retention: Retention;
   waiting: Item[];
   batch: AppendBatch | undefined;
+  /** How Redis calls it, once that has been put into words; not where its retention changes. */
+  words: LaneWords | undefined;
+  /** Whether anything came since the last look. */
+  used: boolean;
 }
 
 /** Messages that are appended together or not at all, always under the same sequence. */
@@ -27,10 +35,13 @@ export interface AppendBatch {
   readonly sequence: number;
   readonly items: readonly Item[];
   readonly bytes: number;
+  /** Whether it may have been written before. */
+  written: boolean;
 }
 
-const MAX_BATCH = 256;
-const MAX_BATCH_BYTES = 256 * 1024;
+/** What is written at a time: to one channel, and to all in one step. */
+export const MAX_BATCH = 256;
+export const MAX_BATCH_BYTES = 256 * 1024;
 // What may be written and unanswered, and what may be on its way altogether before a message counts as one that has to wait.
 const MAX_UNANSWERED_BYTES = 32 * 1024 * 1024;
 const MAX_PENDING = 65_536;
@@ -63,21 +74,18 @@ export class AppendQueue {
   }
 
   /** Takes a message in, or refuses it where it has to wait and too much waits already. */
-  add(channel: string, retention: Retention, entry: Buffer, key: string | undefined, sender: Sender, hasToWait: boolean): void {
+  add(channel: string, retention: Retention, message: Message, key: string | undefined, sender: Sender, hasToWait: boolean): void {
+    const bytes = byteLength(message);
     const crowded = this.#pending >= MAX_PENDING || this.#pendingBytes >= MAX_PENDING_BYTES;
-    if ((hasToWait || crowded) && !this.#allowance.hasRoom(entry.length)) {
+    if ((hasToWait || crowded) && !this.#allowance.hasRoom(bytes)) {
       sender.refused(new Problem("queue-full", "Too many messages wait for the bus."));
       return;
     }
-    let lane = this.#lanes.get(channel);
-    if (lane === undefined) {
-      lane = { channel, retention, waiting: [], batch: undefined };
-      this.#lanes.set(channel, lane);
-    }
-    lane.waiting.push({ entry, key, acceptedMs: Date.now(), sender });
-    this.#allowance.take(1, entry.length);
+    const lane = this.#lane(channel, retention);
+    lane.waiting.push({ message, bytes, key, acceptedMs: Date.now(), sender });
+    this.#allowance.take(1, bytes);
     this.#pending += 1;
-    this.#pendingBytes += entry.length;
+    this.#pendingBytes += bytes;
     if (lane.batch === undefined) this.#due.add(lane);
     this.#expiry ??= setInterval(() => this.#expire(), EXPIRY_CHECK_MS);
   }
@@ -89,7 +97,7 @@ export class AppendQueue {
       this.#due.delete(lane);
       const batch = lane.batch ?? this.#form(lane);
       if (batch === undefined) {
-        this.#finish(lane);
+        this.#settleEmpty();
         continue;
       }
       lane.batch = batch;
@@ -115,6 +123,7 @@ export class AppendQueue {
   failed(batch: AppendBatch): void {
     this.#unansweredBytes -= batch.bytes;
     if (batch.lane.batch !== batch) return; // the queue was closed
+    batch.written = true;
     if (batch.items.every(isBroken)) this.#end(batch, () => undefined);
     else this.#failed.add(batch.lane);
   }
@@ -147,46 +156,62 @@ export class AppendQueue {
     this.#settleEmpty();
   }
 
-  #form(lane: Lane): AppendBatch | undefined {
-    // After a refusal nothing of the same sender may follow: it would arrive behind a hole.
-    if (lane.waiting.some(isBroken)) {
-      this.#forget(lane.waiting.filter(isBroken));
-      lane.waiting = lane.waiting.filter((item) => !isBroken(item));
+  #lane(channel: string, retention: Retention): Lane {
+    let lane = this.#lanes.get(channel);
+    if (lane === undefined) {
+      lane = { channel, retention, waiting: [], batch: undefined, words: undefined, used: true };
+      this.#lanes.set(channel, lane);
     }
-    let count = 0;
-    let bytes = 0;
-    for (const item of lane.waiting) {
-      // What has a key of its own stands alone: it may turn out to be published already.
-      if (count > 0 && (item.key !== undefined || lane.waiting[0]?.key !== undefined)) break;
-      if (count === MAX_BATCH || (count > 0 && bytes + item.entry.length > MAX_BATCH_BYTES)) break;
-      count += 1;
-      bytes += item.entry.length;
+    if (lane.retention !== retention) {
+      lane.retention = retention;
+      lane.words = undefined;
     }
-    if (count === 0) return undefined;
-    const items = lane.waiting.splice(0, count);
-    return { lane, sequence: (this.#sequence += 1), items, bytes };
+    lane.used = true;
+    return lane;
   }
 
-  #end(batch: AppendBatch, said: (sender: Sender, index: number) => void): void {
+  #form(lane: Lane): AppendBatch | undefined {
+    const { waiting } = lane;
+    const items: Item[] = [];
+    let taken = 0;
+    let bytes = 0;
+    for (const item of waiting) {
+      if (isBroken(item)) {
+        // After a refusal nothing of the same sender may follow: it would arrive behind a hole.
+        this.#forget([item]);
+        taken += 1;
+        continue;
+      }
+      // What has a key of its own stands alone: it may turn out to be published already.
+      if (items.length > 0 && (item.key !== undefined || items[0]?.key !== undefined)) break;
+      if (items.length === MAX_BATCH || (items.length > 0 && bytes + item.bytes > MAX_BATCH_BYTES)) break;
+      items.push(item);
+      taken += 1;
+      bytes += item.bytes;
+    }
+    if (taken === waiting.length) lane.waiting = [];
+    else waiting.splice(0, taken);
+    return items.length === 0 ? undefined : { lane, sequence: (this.#sequence += 1), items, bytes, written: false };
+  }
+
+  #end(batch: AppendBatch, say: (sender: Sender, index: number) => void): void {
     const { lane, items } = batch;
     if (lane.batch !== batch) return; // the queue was closed
     lane.batch = undefined;
     this.#forget(items);
     // Told last: a sender may publish again at once.
     if (lane.waiting.length > 0) this.#due.add(lane);
-    else this.#lanes.delete(lane.channel);
-    for (const [index, item] of items.entries()) tell(item, (sender) => said(sender, index));
-    this.#settleEmpty();
-  }
-
-  #finish(lane: Lane): void {
-    this.#lanes.delete(lane.channel);
+    let index = 0;
+    for (const item of items) {
+      tell(item, say, index);
+      index += 1;
+    }
     this.#settleEmpty();
   }
 
   #forget(items: readonly Item[]): void {
     let bytes = 0;
-    for (const { entry } of items) bytes += entry.length;
+    for (const item of items) bytes += item.bytes;
     this.#allowance.give(items.length, bytes);
     this.#pending -= items.length;
     this.#pendingBytes -= bytes;
@@ -195,23 +220,33 @@ export class AppendQueue {
   #expire(): void {
     const before = Date.now() - this.#allowance.timeoutMs;
     for (const lane of this.#lanes.values()) {
-      for (const item of lane.batch?.items ?? []) {
-        if (item.acceptedMs > before) break;
-        tell(item, (sender) =>
-          sender.refused(new Problem("not-confirmed", "The bus did not confirm the message in time; it may still arrive.")),
-        );
-      }
-      const first = lane.waiting.findIndex((item) => item.acceptedMs > before && !isBroken(item));
-      const expired = lane.waiting.splice(0, first === -1 ? lane.waiting.length : first);
-      this.#forget(expired);
-      for (const item of expired) tell(item, (sender) => sender.refused(new Problem("bus-away", "The bus was away for too long.")));
-      if (lane.batch !== undefined || lane.waiting.length > 0) continue;
-      this.#due.delete(lane);
-      this.#lanes.delete(lane.channel);
+      if (lane.batch === undefined && lane.waiting.length === 0) this.#rest(lane);
+      else this.#expireLane(lane, before);
     }
     this.#giveUp();
     if (this.#failed.size > 0) this.#retry();
     this.#settleEmpty();
+  }
+
+  /** A lane is kept for a moment: where something was published more will be. */
+  #rest(lane: Lane): void {
+    this.#due.delete(lane);
+    if (!lane.used) this.#lanes.delete(lane.channel);
+    lane.used = false;
+  }
+
+  #expireLane(lane: Lane, before: number): void {
+    for (const item of lane.batch?.items ?? []) {
+      if (item.acceptedMs > before) break;
+      tell(item, (sender) =>
+        sender.refused(new Problem("not-confirmed", "The bus did not confirm the message in time; it may still arrive.")),
+      );
+    }
+    const first = lane.waiting.findIndex((item) => item.acceptedMs > before && !isBroken(item));
+    if (first === 0) return;
+    const expired = lane.waiting.splice(0, first === -1 ? lane.waiting.length : first);
+    this.#forget(expired);
+    for (const item of expired) tell(item, (sender) => sender.refused(new Problem("bus-away", "The bus was away for too long.")));
   }
 
   /** A failed batch for which nobody waits any more is not written again. */
@@ -224,9 +259,11 @@ export class AppendQueue {
   }
 
   #settleEmpty(): void {
-    if (this.#lanes.size > 0) return;
-    clearInterval(this.#expiry);
-    this.#expiry = undefined;
+    if (this.#lanes.size === 0) {
+      clearInterval(this.#expiry);
+      this.#expiry = undefined;
+    }
+    if (this.#pending > 0 || this.#onEmpty.length === 0) return;
     const resolvers = this.#onEmpty;
     this.#onEmpty = [];
     for (const resolve of resolvers) resolve();
@@ -239,8 +276,8 @@ function isBroken({ sender }: Item): boolean {
 }
 
 /** Tells a sender, once; one that was told of a failure is not told of another. */
-function tell(item: Item, say: (sender: Sender) => void): void {
+function tell(item: Item, say: (sender: Sender, index: number) => void, index = 0): void {
   const { sender } = item;
   item.sender = undefined;
-  if (sender?.broken === false) say(sender);
+  if (sender?.broken === false) say(sender, index);
 }

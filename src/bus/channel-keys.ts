@@ -17,11 +17,6 @@ export class ChannelKeys {
     return `${this.#base}:log`;
   }
 
-  /** The last batch that an instance appended. */
-  lastOf(instance: string): string {
-    return `${this.#base}:last:${instance}`;
-  }
-
   /** What was published under an idempotency key. */
   once(key: string): string {
     return `${this.#base}:once:${key}`;

@@ -13,7 +13,9 @@ export type Check = [epoch: string, offset: number, stamp: number | string];
 
 /** The newest entry seen of a channel, and the one that was the newest when Redis was lost, until Redis has shown that it has it still. */
 interface Seen {
-  readonly newest: Mark;
+  epoch: string;
+  offset: number;
+  stamp: number;
   doubted: Mark | undefined;
 }
 
@@ -27,14 +29,14 @@ export class Evidence {
   /** The newest entry, or the one in doubt, with its stamp. */
   of(channel: string): Check {
     const seen = this.#seen.get(channel);
-    return checkOf(seen?.doubted ?? seen?.newest);
+    return checkOf(seen?.doubted ?? seen);
   }
 
   /** For a script that appends: with the stamp only while it is in doubt, since to look for it costs. */
   briefOf(channel: string): Check {
     const seen = this.#seen.get(channel);
-    if (seen === undefined || seen.doubted !== undefined) return this.of(channel);
-    return checkOf({ ...seen.newest, stamp: 0 });
+    if (seen === undefined || seen.doubted !== undefined) return checkOf(seen?.doubted);
+    return [seen.epoch, seen.offset, ""];
   }
 
   /** What is in doubt of a channel; to be given to `trust` when a script has looked for it. */
@@ -48,28 +50,39 @@ export class Evidence {
   }
 
   saw(channel: string, epoch: string, offset: number, stamp: number): void {
-    const known = this.#seen.get(channel);
-    if (known?.newest.epoch === epoch && known.newest.offset >= offset) return;
-    if (known === undefined && this.#seen.size >= MAX_CHANNELS) {
-      for (const oldest of this.#seen.keys()) {
-        this.#seen.delete(oldest);
-        break;
-      }
+    const seen = this.#seen.get(channel);
+    if (seen === undefined) {
+      this.#dropOldest();
+      this.#seen.set(channel, { epoch, offset, stamp, doubted: undefined });
+      return;
     }
-    // Deleted first, so that the oldest ones stand first.
+    if (seen.epoch === epoch && seen.offset >= offset) return;
+    seen.epoch = epoch;
+    seen.offset = offset;
+    seen.stamp = stamp;
+    // The oldest ones stand first, as soon as it matters.
+    if (this.#seen.size < MAX_CHANNELS / 2) return;
     this.#seen.delete(channel);
-    this.#seen.set(channel, { newest: { epoch, offset, stamp }, doubted: known?.doubted });
+    this.#seen.set(channel, seen);
   }
 
   /** A connection was lost, and Redis may forget: what was seen until now is to be shown again. */
   doubt(): void {
-    for (const seen of this.#seen.values()) seen.doubted ??= seen.newest;
+    for (const seen of this.#seen.values()) seen.doubted ??= { epoch: seen.epoch, offset: seen.offset, stamp: seen.stamp };
   }
 
   /** Redis has shown that it has what was in doubt, or has begun anew. */
   trust(channel: string, doubted: Mark | undefined): void {
     const seen = this.#seen.get(channel);
     if (seen !== undefined && seen.doubted === doubted) seen.doubted = undefined;
+  }
+
+  #dropOldest(): void {
+    if (this.#seen.size < MAX_CHANNELS) return;
+    for (const oldest of this.#seen.keys()) {
+      this.#seen.delete(oldest);
+      return;
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 import { isUtf8 } from "node:buffer";
-import type { Message } from "../message.ts";
+import { byteLength, type Message } from "../message.ts";
 import type { Entries } from "./bus.ts";
+import { Writer } from "./resp.ts";
 
 /*
  * How messages travel in Redis. A text without position travels as itself, so that any Redis client can publish and read it.
@@ -22,7 +23,8 @@ const MAGIC = 0xff;
 const VERSION = 0x01;
 const HEADER_BYTES = 3;
 const POSITION_BYTES = 16;
-const ENTRY_BYTES = 5;
+/** What an entry takes besides its payload. */
+export const ENTRY_BYTES = 5;
 const TEXT = 0;
 const BINARY = 1;
 const NO_POSITION = Buffer.from([MAGIC, VERSION, 0]);
@@ -34,13 +36,17 @@ export function encodeFrame(message: Message): string | Buffer {
 
 /** One entry of a frame's list; the log in Redis keeps messages in this form, too. */
 export function encodeEntry(message: Message): Buffer {
-  const length = typeof message === "string" ? Buffer.byteLength(message) : message.byteLength;
-  const entry = Buffer.allocUnsafe(ENTRY_BYTES + length);
-  entry[0] = typeof message === "string" ? TEXT : BINARY;
-  entry.writeUInt32BE(length, 1);
-  if (typeof message === "string") entry.write(message, ENTRY_BYTES);
-  else entry.set(message, ENTRY_BYTES);
-  return entry;
+  const bytes = byteLength(message);
+  const writer = new Writer(ENTRY_BYTES + bytes);
+  writeEntry(writer, message, bytes);
+  return writer.written;
+}
+
+/** @param bytes of the message's payload */
+export function writeEntry(writer: Writer, message: Message, bytes: number): void {
+  writer.byte(typeof message === "string" ? TEXT : BINARY);
+  writer.integer(bytes);
+  writer.message(message);
 }
 
 /**

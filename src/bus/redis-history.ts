@@ -5,16 +5,18 @@ import { describeError, type Log } from "../log.ts";
 import type { Message } from "../message.ts";
 import { formatPosition, type Retention } from "../position.ts";
 import type { Allowance } from "./allowance.ts";
-import { AppendQueue, type AppendBatch } from "./append-queue.ts";
+import { LaneWords, readAppended, writeAppend, type AppendPart, type Appended } from "./append-call.ts";
+import { AppendQueue, MAX_BATCH, MAX_BATCH_BYTES, type AppendBatch } from "./append-queue.ts";
 import type { History, Page, ReadFrom, Sender } from "./bus.ts";
 import { ChannelKeys } from "./channel-keys.ts";
 import { checkOf, Evidence, type Mark } from "./evidence.ts";
-import { encodeEntry } from "./frame.ts";
 import { pageOf } from "./log-page.ts";
 import type { RedisLink } from "./redis-link.ts";
 import { appendScript, isMissingScript, readScript } from "./redis-scripts.ts";
+import { WrittenCommand } from "./redis-wire.ts";
 
-const HEAD_TTL_MS = 24 * 3600 * 1000;
+/** As in scripts/log.lua, with its slack. */
+const HEAD_TTL_MS = 24 * 3600 * 1000 + 60_000;
 const ONCE_TTL_MS = 60_000;
 /** How much longer than any retry the log remembers an instance's last batch. */
 const LAST_TTL_MS = 600_000;
@@ -23,9 +25,10 @@ const VERIFY_BATCH = 256;
 const BRIEF_TTL_MS = 60_000;
 const MAX_PAGE_BYTES = 2 ** 40;
 
-/** An error or nothing, and what Redis answered. */
-type Answer = readonly [error: unknown, answer: unknown];
-const NO_ANSWER: Answer = [new Error("there was no answer"), undefined];
+/** A batch on its way, and what was in doubt when it was written: that is settled by its answer. */
+interface Part extends AppendPart {
+  readonly doubted: Mark | undefined;
+}
 
 export interface RedisHistoryOptions {
   readonly link: RedisLink;
@@ -44,8 +47,6 @@ export class RedisHistory implements History {
   readonly #options: RedisHistoryOptions;
   readonly #queue: AppendQueue;
   readonly evidence = new Evidence();
-  /** What was in doubt when a batch was written, and is settled by its answer. */
-  readonly #checked = new WeakMap<AppendBatch, Mark | undefined>();
   #epochs = 0;
   #flushing = false;
   #closed = false;
@@ -62,7 +63,7 @@ export class RedisHistory implements History {
       sender.refused(new Problem("bus-away", "The server is shutting down."));
       return;
     }
-    this.#queue.add(channel, retention, encodeEntry(message), key, sender, !this.#options.ready());
+    this.#queue.add(channel, retention, message, key, sender, !this.#options.ready());
     if (this.#flushing) return;
     // Everything that arrives in one turn of the event loop goes out in one write.
     this.#flushing = true;
@@ -135,21 +136,27 @@ export class RedisHistory implements History {
     this.#flush();
   }
 
-  /** Writes what waits. Not what failed: that would turn for ever while a dying connection has not said so yet. */
+  /**
+   * Writes what waits, of many channels in one call. Not what failed: that would turn for ever while a dying connection has not said
+   * so yet.
+   */
   #flush(): void {
     if (!this.#options.ready()) return;
-    const batches: AppendBatch[] = [];
-    const pipeline = this.#options.link.client.pipeline();
+    let parts: Part[] = [];
+    let count = 0;
+    let bytes = 0;
     for (let batch = this.#queue.take(); batch !== undefined; batch = this.#queue.take()) {
-      batches.push(batch);
-      const { keys, args } = this.#command(batch);
-      pipeline.evalsha(appendScript.sha, keys.length, ...keys, ...args);
+      count += batch.items.length;
+      bytes += batch.bytes;
+      if (parts.length > 0 && (count > MAX_BATCH || bytes > MAX_BATCH_BYTES)) {
+        this.#write(parts, false);
+        parts = [];
+        count = batch.items.length;
+        bytes = batch.bytes;
+      }
+      parts.push(this.#part(batch));
     }
-    if (batches.length === 0) return;
-    pipeline.exec().then(
-      (results) => this.#allAnswered(batches, (index) => results?.[index] ?? NO_ANSWER),
-      (error: unknown) => this.#allAnswered(batches, () => [error, undefined]),
-    );
+    if (parts.length > 0) this.#write(parts, false);
   }
 
   /** Resolves once nothing waits and nothing is unanswered. */
@@ -162,71 +169,73 @@ export class RedisHistory implements History {
     this.#queue.close(new Problem("not-confirmed", "The server shut down before the bus confirmed the message."));
   }
 
-  #command(batch: AppendBatch): { keys: string[]; args: (string | number | Buffer)[] } {
-    const { instance, prefix, allowance } = this.#options;
-    const { lane, sequence, items } = batch;
-    const { channel, retention } = lane;
-    const keys = this.keys(channel);
-    const key = items[0]?.key;
-    this.#checked.set(batch, this.evidence.doubted(channel));
-    const last = [sequence, allowance.timeoutMs + LAST_TTL_MS];
-    const args = [
-      prefix + channel,
-      this.freshEpoch(),
-      ...this.evidence.briefOf(channel),
-      ...last,
-      retention.size,
-      retention.ttlMs,
-      ONCE_TTL_MS,
-    ];
-    return {
-      keys: [keys.head, keys.log, keys.lastOf(instance), ...(key === undefined ? [] : [keys.once(key)])],
-      args: [...args, ...items.map(({ entry }) => entry)],
-    };
+  #part(batch: AppendBatch): Part {
+    const { lane } = batch;
+    const { channel } = lane;
+    lane.words ??= new LaneWords(this.keys(channel), this.#options.prefix + channel, lane.retention);
+    return { batch, words: lane.words, seen: this.evidence.briefOf(channel), doubted: this.evidence.doubted(channel) };
   }
 
-  #allAnswered(batches: readonly AppendBatch[], answerOf: (index: number) => Answer): void {
-    for (const [index, batch] of batches.entries()) this.#answered(batch, answerOf(index));
-    this.#flush();
+  /** @param withText where Redis does not have the script */
+  #write(parts: readonly Part[], withText: boolean): void {
+    const { link, instance, allowance } = this.#options;
+    const { sha, text } = appendScript;
+    const terms = { freshEpoch: this.freshEpoch(), instance, lastTtlMs: allowance.timeoutMs + LAST_TTL_MS, onceTtlMs: ONCE_TTL_MS };
+    const bytes = writeAppend({ ...terms, ...(withText ? { command: "EVAL", script: text } : { command: "EVALSHA", script: sha }) }, parts);
+    link.send(new WrittenCommand("evalsha", bytes)).then(
+      (answer) => this.#answered(parts, answer),
+      (error: unknown) => this.#unanswered(parts, error),
+    );
   }
 
-  #answered(batch: AppendBatch, [error, answer]: Answer): void {
+  #answered(parts: readonly Part[], answer: unknown): void {
     if (this.#closed) return;
-    if (error === null || error === undefined) this.#confirmed(batch, answer);
-    else if (isMissingScript(error)) void this.#runAlone(batch);
-    else if (error instanceof ReplyError && error instanceof Error) this.#refused(batch, error);
-    else this.#queue.failed(batch);
-  }
-
-  /** With the script's text: Redis did not have it, so nothing was done yet. */
-  async #runAlone(batch: AppendBatch): Promise<void> {
-    const { keys, args } = this.#command(batch);
+    let appended: Appended[];
     try {
-      this.#answered(batch, [null, await appendScript.run(this.#options.link.client, keys, args)]);
+      appended = readAppended(answer, parts);
     } catch (error) {
-      this.#answered(batch, [error, undefined]);
-    }
-    this.#flush();
-  }
-
-  #confirmed(batch: AppendBatch, answer: unknown): void {
-    const [epoch, last, stamp] = Array.isArray(answer) ? answer.map(String) : [];
-    const offset = Number(last);
-    if (epoch === undefined || !Number.isSafeInteger(offset)) {
-      this.#refused(batch, new Error(`the append script answered ${String(answer)}`));
+      for (const { batch } of parts) this.#refused(batch, error);
       return;
     }
+    this.#options.counts.onPublished((Date.now() - (parts[0]?.batch.items[0]?.acceptedMs ?? Date.now())) / 1000);
+    let index = 0;
+    for (const { batch, doubted } of parts) {
+      this.#settle(batch, doubted, appended[index]);
+      index += 1;
+    }
+    this.#flush();
+  }
+
+  #settle(batch: AppendBatch, doubted: Mark | undefined, appended: Appended | undefined): void {
+    if (appended === undefined || appended instanceof Error) {
+      this.#refused(batch, appended);
+      return;
+    }
+    const { epoch, offset, stamp } = appended;
     this.#refusing = false;
-    this.#options.counts.onPublished((Date.now() - (batch.items[0]?.acceptedMs ?? Date.now())) / 1000);
     // A repeat may be of an older epoch.
     if (stamp !== undefined) {
-      this.evidence.saw(batch.lane.channel, epoch, offset, Number(stamp));
-      this.evidence.trust(batch.lane.channel, this.#checked.get(batch));
+      this.evidence.saw(batch.lane.channel, epoch, offset, stamp);
+      this.evidence.trust(batch.lane.channel, doubted);
     }
     this.#queue.confirmed(batch, (one) => formatPosition(epoch, one), offset);
   }
 
-  #refused(batch: AppendBatch, error: Error): void {
+  #unanswered(parts: readonly Part[], error: unknown): void {
+    if (this.#closed) return;
+    if (isMissingScript(error)) {
+      // Nothing was done yet.
+      this.#write(parts, true);
+      return;
+    }
+    for (const { batch } of parts) {
+      if (error instanceof ReplyError) this.#refused(batch, error);
+      else this.#queue.failed(batch);
+    }
+    this.#flush();
+  }
+
+  #refused(batch: AppendBatch, error: unknown): void {
     // Once, until it takes some again: it may refuse thousands.
     if (!this.#refusing) this.#options.log.error("redis refused a message", { channel: batch.lane.channel, error: describeError(error) });
     this.#refusing = true;

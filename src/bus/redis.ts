@@ -5,6 +5,7 @@ import { describeError, type Log } from "../log.ts";
 import type { Message } from "../message.ts";
 import { Allowance } from "./allowance.ts";
 import type { Bus, BusListener, BusOptions, OpenBus, Sender, Tick } from "./bus.ts";
+import { ChannelKeys } from "./channel-keys.ts";
 import { decodeFrame, encodeEntry, encodeFrame } from "./frame.ts";
 import { PublishQueue, type Batch } from "./publish-queue.ts";
 import { RedisHistory } from "./redis-history.ts";
@@ -12,7 +13,7 @@ import { RedisPresence } from "./redis-presence.ts";
 import { RedisLink } from "./redis-link.ts";
 import { loadScripts, tickScript } from "./redis-scripts.ts";
 import { tapReplies, WrittenPublishes, type Received } from "./redis-wire.ts";
-import { CommandWriter } from "./resp.ts";
+import { argument, latin1, Writer } from "./resp.ts";
 
 const OPENING_MS = 3000;
 /** Acknowledgements are awaited in portions: a connection that dies among too many of them has confused clients before. */
@@ -173,7 +174,7 @@ class RedisBus implements Bus {
   async publishTick(tick: Tick): Promise<boolean> {
     if (!this.ready) throw new Problem("bus-away", "The bus is away.");
     const { channel, retention, dueMs, periodMs, text } = tick;
-    const keys = this.history.keys(channel);
+    const keys = new ChannelKeys(this.#prefix, channel);
     const evidence = this.history.evidence.briefOf(channel);
     const claim = [dueMs, periodMs, TICK_TTL_MS, this.#prefix + channel, this.history.freshEpoch(), ...evidence];
     try {
@@ -227,11 +228,10 @@ class RedisBus implements Bus {
 
   #write(batch: Batch): void {
     const { items, bytes } = batch;
-    const writer = new CommandWriter(items.reduce((sum, { head }) => sum + head.length + COMMAND_BYTES, bytes));
+    const writer = new Writer(items.reduce((sum, { head }) => sum + head.length + COMMAND_BYTES, bytes));
     for (const { head, payload, bytes: length } of items) {
-      writer.latin1(head).latin1(`${length}\r\n`);
-      if (typeof payload === "string") writer.text(payload);
-      else writer.bytes(payload);
+      writer.latin1(`${head}${length}\r\n`);
+      writer.message(payload);
       writer.latin1("\r\n");
     }
     const publishes = new WrittenPublishes(items.length, writer.written);
@@ -347,12 +347,7 @@ class RedisBus implements Bus {
 
 /** A PUBLISH up to the length of its payload. */
 function publishHead(channel: string): string {
-  return `*3\r\n$7\r\nPUBLISH\r\n$${channel.length}\r\n${channel}\r\n$`;
-}
-
-/** A character for each byte. */
-function latin1(text: string): string {
-  return Buffer.from(text).toString("latin1");
+  return `*3\r\n${argument("PUBLISH")}${argument(channel)}$`;
 }
 
 /** 8 letters and digits that no other instance has. */

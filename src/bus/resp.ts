@@ -1,3 +1,5 @@
+import type { Message } from "../message.ts";
+
 /*
  * Redis's protocol (https://redis.io/docs/latest/develop/reference/protocol-spec/), as far as moving messages needs it: where
  * replies end, what a push of a message holds, and how commands are put into one buffer.
@@ -50,40 +52,51 @@ export function lineAt(bytes: Buffer, at: number): string {
   return bytes.toString("utf8", at, bytes.indexOf(LF, at) - 1);
 }
 
-/** Commands that go out in one write. */
-export class CommandWriter {
+/** Bytes that are put together in one piece of memory. */
+export class Writer {
   readonly #bytes: Buffer;
   #at = 0;
 
-  /** @param maxBytes more than it will come to */
+  /** @param maxBytes at least what it will come to */
   constructor(maxBytes: number) {
     this.#bytes = Buffer.allocUnsafe(maxBytes);
   }
 
-  /** What holds one byte a character, as it is. */
-  latin1(text: string): this {
+  /** A byte for each character. */
+  latin1(text: string): void {
     this.#at += this.#bytes.write(text, this.#at, "latin1");
-    return this;
   }
 
-  text(text: string): this {
-    this.#at += this.#bytes.write(text, this.#at, "utf8");
-    return this;
-  }
-
-  bytes(bytes: Uint8Array): this {
-    this.#bytes.set(bytes, this.#at);
-    this.#at += bytes.length;
-    return this;
-  }
-
-  byte(value: number): this {
+  byte(value: number): void {
     this.#bytes[this.#at] = value;
     this.#at += 1;
-    return this;
+  }
+
+  /** 4 bytes, big endian. */
+  integer(value: number): void {
+    this.#at = this.#bytes.writeUInt32BE(value, this.#at);
+  }
+
+  message(message: Message): void {
+    if (typeof message === "string") this.#at += this.#bytes.write(message, this.#at, "utf8");
+    else {
+      this.#bytes.set(message, this.#at);
+      this.#at += message.length;
+    }
   }
 
   get written(): Buffer {
     return this.#bytes.subarray(0, this.#at);
   }
+}
+
+/** An argument of a command: how long it is, then what it is. A byte for each character. */
+export function argument(value: string | number): string {
+  const text = String(value);
+  return `$${text.length}\r\n${text}\r\n`;
+}
+
+/** A character for each byte of a text in UTF-8. */
+export function latin1(text: string): string {
+  return Buffer.from(text).toString("latin1");
 }

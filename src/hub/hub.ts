@@ -3,7 +3,7 @@ import type { Kind, Resolved } from "../channels/kind.ts";
 import type { Counts } from "../counts.ts";
 import { Problem } from "../errors.ts";
 import type { Log } from "../log.ts";
-import type { Message } from "../message.ts";
+import { byteLength, type Message } from "../message.ts";
 import { Attendance } from "./attendance.ts";
 import { Backlogs, type BacklogLimits } from "./backlogs.ts";
 import { CatchUps } from "./catch-ups.ts";
@@ -350,8 +350,4 @@ export class Hub implements BusListener {
 /** Asked anew after an await: the client may be gone. */
 function isReplaying(seat: Seat): boolean {
   return seat.state === "replaying";
-}
-
-function byteLength(message: Message): number {
-  return typeof message === "string" ? Buffer.byteLength(message) : message.byteLength;
 }

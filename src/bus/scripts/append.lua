@@ -1,28 +1,68 @@
--- Appends a batch to a channel's log and publishes it, all or nothing, once: a batch that is written again because its answer
--- was lost is known by its sequence.
--- KEYS: 1 head, 2 log, 3 the last batch of this instance, 4 if given, what was published under the idempotency key
--- ARGV: 1 channel, 2 fresh epoch, 3 to 5 epoch, offset and stamp of the newest entry that the instance has seen, 6 sequence,
---       7 its ttl (ms), 8 size, 9 ttl (ms), 10 ttl of the idempotency key (ms), 11 and on the entries
--- Returns epoch and offset of the last entry, and its stamp if this call appended it.
-local last = redis.call('GET', KEYS[3])
-if last then
-  local sequence, epoch, offset = string.match(last, '^(%d+) (%S+) (%d+)$')
-  if sequence and tonumber(sequence) >= tonumber(ARGV[6]) then return { epoch, offset } end
-end
-if KEYS[4] then
-  local known = redis.call('GET', KEYS[4])
-  if known then
-    local epoch, offset = string.match(known, '^(%S+) (%d+)$')
-    if epoch then return { epoch, offset } end
+-- Appends batches to the logs of channels and publishes them, each all or nothing, and once: a batch that is written again because
+-- its answer was lost is known by its sequence.
+-- KEYS: for each batch its head and log, and where it has an idempotency key what was published under that
+-- ARGV: 1 fresh epoch, 2 how this instance is called in heads, 3 how long its last batch is remembered (ms), 4 how long an
+--       idempotency key is (ms); then for each batch: channel, size, ttl (ms), epoch, offset and stamp of the newest entry that the
+--       instance has seen, sequence, 'w' if it may have been written before, 'k' if it has an idempotency key, 'wk' for both, how
+--       many entries, the entries
+-- Returns the stamp of all entries, then for each batch the offset of its last entry; or, where its epoch is not the one that the
+-- instance has seen, epoch, offset, and 1 if this call appended it; or, where that failed, '' and why.
+local at = now()
+
+-- Instances come and go, and each leaves a field.
+local function forgetInstances(head)
+  local fields = redis.call('HGETALL', head)
+  for index = 1, #fields, 2 do
+    local stamp = string.match(fields[index + 1], '^%d+ %S+ %d+ (%d+)$')
+    if stamp and at - tonumber(stamp) > tonumber(ARGV[3]) * 1000 then redis.call('HDEL', head, fields[index]) end
   end
 end
 
-local epoch, offset, stamp = openLog(KEYS[1], KEYS[2], ARGV[2])
--- Otherwise offsets would be given twice.
-if forgot(KEYS[2], epoch, offset, stamp, ARGV[3], ARGV[4], ARGV[5]) then epoch, offset = startEpoch(KEYS[1], KEYS[2], ARGV[2]) end
-offset, stamp = append(KEYS[1], KEYS[2], ARGV[1], epoch, offset, ARGV[8], ARGV[9], 11)
+local function appendBatch(head, log, once, place)
+  local sequence = ARGV[place + 6]
+  if string.sub(ARGV[place + 7], 1, 1) == 'w' then
+    local last, epoch, offset = string.match(redis.call('HGET', head, ARGV[2]) or '', '^(%d+) (%S+) (%d+) ')
+    if last and tonumber(last) >= tonumber(sequence) then return { epoch, offset, 0 } end
+  end
+  if once then
+    local known = redis.call('GET', once)
+    if known then
+      local epoch, offset = string.match(known, '^(%S+) (%d+)$')
+      if epoch then return { epoch, offset, 0 } end
+    end
+  end
 
-local id = epoch .. ' ' .. string.format('%.0f', offset)
-redis.call('SET', KEYS[3], ARGV[6] .. ' ' .. id, 'PX', ARGV[7])
-if KEYS[4] then redis.call('SET', KEYS[4], id, 'PX', ARGV[10]) end
-return { epoch, string.format('%.0f', offset), stamp }
+  local epoch, offset, stamp = openLog(head, log, ARGV[1])
+  local seen = ARGV[place + 3]
+  -- Otherwise offsets would be given twice.
+  if forgot(log, epoch, offset, stamp, seen, ARGV[place + 4], ARGV[place + 5]) then
+    epoch, offset, stamp = startEpoch(head, log, ARGV[1])
+  end
+  local first = place + 9
+  local last = first + tonumber(ARGV[place + 8]) - 1
+  local size, ttl = ARGV[place + 1], tonumber(ARGV[place + 2])
+  local isNew
+  offset, isNew = append(head, log, ARGV[place], epoch, offset, stamp, at, size, ttl, first, last, ARGV[2], sequence)
+  if isNew then forgetInstances(head) end
+  if once then redis.call('SET', once, string.format('%s %d', epoch, offset), 'PX', ARGV[4]) end
+  if epoch == seen then return offset end
+  return { epoch, string.format('%d', offset), 1 }
+end
+
+local answers = { string.format('%d', at) }
+local key = 1
+local place = 5
+while place <= #ARGV do
+  local once = nil
+  local keys = 2
+  if string.sub(ARGV[place + 7], -1) == 'k' then
+    once = KEYS[key + 2]
+    keys = 3
+  end
+  local done, answer = pcall(appendBatch, KEYS[key], KEYS[key + 1], once, place)
+  if not done then answer = { '', type(answer) == 'table' and answer.err or tostring(answer) } end
+  answers[#answers + 1] = answer
+  key = key + keys
+  place = place + 9 + tonumber(ARGV[place + 8])
+end
+return answers

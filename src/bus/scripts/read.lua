@@ -16,7 +16,7 @@ for check = 7, 10, 3 do
   end
 end
 if ARGV[3] == '1' then
-  redis.call('PEXPIRE', KEYS[1], HEAD_TTL)
+  redis.call('PEXPIRE', KEYS[1], HEAD_TTL + HEAD_SLACK)
 elseif begins then
   redis.call('PEXPIRE', KEYS[1], ARGV[2])
 end
@@ -29,7 +29,7 @@ local resumed = 0
 if not since then
   from = math.max(from, offset - limit + 1)
 elseif ARGV[13] == epoch and since <= offset then
-  local oldest = redis.call('XRANGE', KEYS[2], string.format('%.0f', from), '+', 'COUNT', 1)[1]
+  local oldest = redis.call('XRANGE', KEYS[2], string.format('%d', from), '+', 'COUNT', 1)[1]
   local first = oldest and tonumber(string.match(oldest[1], '^%d+')) or offset + 1
   if since >= first - 1 then
     resumed = 1
@@ -43,7 +43,7 @@ local entries = {}
 local cut = 0
 local more = true
 while more and cut == 0 and #entries < limit do
-  local some = redis.call('XRANGE', KEYS[2], string.format('%.0f', from), '+', 'COUNT', math.min(50, limit - #entries))
+  local some = redis.call('XRANGE', KEYS[2], string.format('%d', from), '+', 'COUNT', math.min(50, limit - #entries))
   more = #some > 0
   for _, entry in ipairs(some) do
     if bytes <= 0 then
@@ -56,4 +56,4 @@ while more and cut == 0 and #entries < limit do
   end
 end
 if #entries > 0 then stamp = string.match(entries[#entries][1], '%d+$') end
-return { epoch, string.format('%.0f', offset), stamp, resumed, cut, entries }
+return { epoch, string.format('%d', offset), stamp, resumed, cut, entries }

@@ -6,16 +6,16 @@
 local last = tonumber(redis.call('GET', KEYS[1]) or '-1')
 local due = tonumber(ARGV[1])
 local period = tonumber(ARGV[2])
-local clock = redis.call('TIME')
-local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
+local at = now()
+local nowMs = math.floor(at / 1000)
 -- What lies further ahead than this comes from a wrong clock.
-local horizon = now + 60000
+local horizon = nowMs + 60000
 
 if last == due then return 0 end
 -- A tick from a wrong clock must not silence the right ones.
 if last > due and last <= horizon then return 0 end
 -- Nor may a wrong clock add ticks of its own while right ones tick.
-if due > horizon and last <= horizon and last > now - 2 * period then return 0 end
+if due > horizon and last <= horizon and last > nowMs - 2 * period then return 0 end
 
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])
 if not KEYS[2] then
@@ -23,6 +23,8 @@ if not KEYS[2] then
   return 1
 end
 local epoch, offset, stamp = openLog(KEYS[2], KEYS[3], ARGV[5])
-if forgot(KEYS[3], epoch, offset, stamp, ARGV[6], ARGV[7], ARGV[8]) then epoch, offset = startEpoch(KEYS[2], KEYS[3], ARGV[5]) end
-append(KEYS[2], KEYS[3], ARGV[4], epoch, offset, ARGV[9], ARGV[10], 11)
+if forgot(KEYS[3], epoch, offset, stamp, ARGV[6], ARGV[7], ARGV[8]) then
+  epoch, offset, stamp = startEpoch(KEYS[2], KEYS[3], ARGV[5])
+end
+append(KEYS[2], KEYS[3], ARGV[4], epoch, offset, stamp, at, ARGV[9], tonumber(ARGV[10]), 11, 11)
 return 1
