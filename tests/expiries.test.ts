@@ -13,6 +13,7 @@ function clientOf(expiresMs: number | undefined): Client & { readonly told: stri
     expiresMs === undefined ? NOBODY : { by: "token", verifier: {}, subject: null, expiresMs, subscribe: [], publish: [] };
   const nothing = (): void => undefined;
   return {
+    place: -1,
     guest: { address: "", caller },
     told,
     retire: (fault) => told.push(fault),

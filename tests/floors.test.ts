@@ -8,6 +8,7 @@ const floors: readonly (readonly string[])[] = [
   [
     "bounded.ts",
     "counts.ts",
+    "crowd.ts",
     "duration.ts",
     "errors.ts",
     "log.ts",

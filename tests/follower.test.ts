@@ -57,13 +57,13 @@ test("makes each message once and in order of whatever arrives, or tells; for th
   let checked = 0;
   /** What is handed on after a join is what the log held after its position. */
   let joiner: { epoch: string; head: number; from: number } | undefined;
-  const follower: Follower = new Follower({
-    follow: (message: Message, epoch, offset) => {
+  const follower: Follower<null> = new Follower(null, {
+    follow: (_, message: Message, epoch, offset) => {
       // The model is what this epoch had at this offset when it was published.
       expect(message).toBe(truth.get(`${epoch} ${offset} ${String(message)}`) ?? "something that never was");
       handed.push(`${epoch} ${offset}`);
     },
-    missed: (left) => {
+    missed: (_, left) => {
       told += 1;
       const last = handed.at(-1);
       if (last !== undefined) expect(left).toBe(last.replace(" ", "-"));
@@ -134,7 +134,7 @@ test("makes each message once and in order of whatever arrives, or tells; for th
 });
 
 test("is not led to believe that it is live by a read from before a loss", () => {
-  const follower = new Follower({ follow: () => 0, missed: () => 0, behind: () => 0 });
+  const follower = new Follower(null, { follow: () => 0, missed: () => 0, behind: () => 0 });
   const { read } = follower.begin(1, 1000);
   follower.interrupt();
   const page: Page = { epoch: "e", head: 3, stamp: 1, resumed: null, start: 2, messages: ["x"] };
@@ -144,7 +144,7 @@ test("is not led to believe that it is live by a read from before a loss", () =>
 
 test("reads once more when too much arrived during a read", () => {
   const handed: number[] = [];
-  const follower = new Follower({ follow: (_, __, offset) => handed.push(offset), missed: () => 0, behind: () => 0 });
+  const follower = new Follower(null, { follow: (_, __, ___, offset) => handed.push(offset), missed: () => 0, behind: () => 0 });
   const first = follower.begin(9, 1000);
   const big = "x".repeat(5 * 1024 * 1024);
   for (const offset of [1, 2]) follower.arrive({ epoch: "e", first: offset, stamp: offset, messages: [big] });

@@ -20,9 +20,9 @@ export interface Bus extends Publishing {
 
   /**
    * Asks for the messages of a channel. Resolves once everything published from then on will be delivered here; while
-   * the bus is away it stays pending, and it never rejects. Asking twice is one subscription.
+   * the bus is away it stays pending, and it never rejects. Undefined where it is so already. Asking twice is one subscription.
    */
-  subscribe(channel: string): Promise<void>;
+  subscribe(channel: string): Promise<void> | undefined;
 
   /** Ends a subscription at once, acknowledged or not. */
   unsubscribe(channel: string): void;

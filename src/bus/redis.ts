@@ -22,19 +22,17 @@ const REFUSED_RETRY_MS = 1000;
 const TICK_TTL_MS = 24 * 3600 * 1000;
 /** What a PUBLISH takes besides its head and its payload, at most. */
 const COMMAND_BYTES = 24;
-const LIVE = Promise.resolve();
 
 interface Subscription {
   readonly channel: string;
   /** The name in Redis, a character for each byte. */
   readonly bytes: string;
-  /** How its PUBLISH begins. */
-  readonly head: string;
-  live: boolean;
+  /** How its PUBLISH begins, when something was published here. */
+  head: string | undefined;
   /** Redis does not permit it, which was logged. */
   refused: boolean;
-  acknowledged: Promise<void>;
-  acknowledge: () => void;
+  /** Undefined once it is live. */
+  pending: PromiseWithResolvers<void> | undefined;
 }
 
 export const openRedisBus: OpenBus = async (options, listener) => {
@@ -136,16 +134,17 @@ class RedisBus implements Bus {
     return this.#allowance.messages;
   }
 
-  subscribe(channel: string): Promise<void> {
+  subscribe(channel: string): Promise<void> | undefined {
     let subscription = this.#subscriptions.get(channel);
     if (subscription === undefined) {
       const bytes = latin1(this.#prefix + channel);
-      subscription = { channel, bytes, head: publishHead(bytes), live: false, refused: false, ...deferred() };
+      const pending = Promise.withResolvers<void>();
+      subscription = { channel, bytes: bytes === channel ? channel : bytes, head: undefined, refused: false, pending };
       this.#subscriptions.set(channel, subscription);
       this.#byBytes.set(bytes, subscription);
       if (this.#asked.push(subscription) === 1) setImmediate(() => this.#subscribeAsked());
     }
-    return subscription.live ? LIVE : subscription.acknowledged;
+    return subscription.pending?.promise;
   }
 
   unsubscribe(channel: string): void {
@@ -164,11 +163,19 @@ class RedisBus implements Bus {
       sender.refused(new Problem("bus-away", "The server is shutting down."));
       return;
     }
-    const head = this.#subscriptions.get(channel)?.head ?? publishHead(latin1(this.#prefix + channel));
-    this.#queue.add(head, encodeFrame(message), sender, !this.ready);
+    this.#queue.add(this.#publishHead(channel), encodeFrame(message), sender, !this.ready);
     // A burst in one turn must not pile up: while Redis answers, nothing has to wait.
     if (this.#queue.full) this.#flush();
     else this.#flushSoon();
+  }
+
+  /** A PUBLISH up to the length of its payload. */
+  #publishHead(channel: string): string {
+    const subscription = this.#subscriptions.get(channel);
+    if (subscription?.head !== undefined) return subscription.head;
+    const head = `*3\r\n${argument("PUBLISH")}${argument(subscription?.bytes ?? latin1(this.#prefix + channel))}$`;
+    if (subscription !== undefined) subscription.head = head;
+    return head;
   }
 
   async publishTick(tick: Tick): Promise<boolean> {
@@ -295,9 +302,10 @@ class RedisBus implements Bus {
       return;
     }
     for (const subscription of subscriptions) {
-      subscription.live = true;
+      const { pending } = subscription;
       subscription.refused = false;
-      subscription.acknowledge();
+      subscription.pending = undefined;
+      pending?.resolve();
     }
   }
 
@@ -307,7 +315,8 @@ class RedisBus implements Bus {
     if (!refused) this.#log.error("redis refused a subscription", { channel, error: describeError(error) });
     subscription.refused = true;
     setTimeout(() => {
-      if (this.#closed || subscription.live || this.#subscriptions.get(channel) !== subscription || !this.#subscriber.up) return;
+      if (this.#closed || subscription.pending === undefined || this.#subscriptions.get(channel) !== subscription || !this.#subscriber.up)
+        return;
       this.#acknowledge([subscription]).catch((failure: unknown) => this.#interrupted(failure));
     }, REFUSED_RETRY_MS).unref();
   }
@@ -323,8 +332,8 @@ class RedisBus implements Bus {
     let lost = this.#subscribed;
     this.#subscribed = false;
     for (const subscription of this.#subscriptions.values()) {
-      if (!subscription.live) continue;
-      Object.assign(subscription, { live: false, ...deferred() });
+      if (subscription.pending !== undefined) continue;
+      subscription.pending = Promise.withResolvers();
       lost = true;
     }
     // An attempt to connect that fails loses nothing more.
@@ -345,17 +354,7 @@ class RedisBus implements Bus {
   };
 }
 
-/** A PUBLISH up to the length of its payload. */
-function publishHead(channel: string): string {
-  return `*3\r\n${argument("PUBLISH")}${argument(channel)}$`;
-}
-
 /** 8 letters and digits that no other instance has. */
 function instanceName(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(8)), (byte) => (byte % 36).toString(36)).join("");
-}
-
-function deferred(): Pick<Subscription, "acknowledged" | "acknowledge"> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  return { acknowledged: promise, acknowledge: resolve };
 }

@@ -42,11 +42,13 @@ export interface ClientLimits {
  * raw socket (see http/ws.ts). They are synchronous, so a client's frames keep their order, and they never throw: Bun would end the process.
  */
 export class Connection implements Client, Sender, Subscriber {
+  place = -1;
   readonly guest: Guest;
   readonly #house: ClientHouse;
   readonly #seat: Seat;
   readonly #hello: boolean;
-  readonly #rate: TokenBucket;
+  /** From its first message on: most clients only listen. */
+  #rate: TokenBucket | undefined;
   /** What it is closed for when it publishes. */
   #unheard: "forbidden" | "token-expired" | undefined;
   #socket: Socket | undefined;
@@ -67,7 +69,6 @@ export class Connection implements Client, Sender, Subscriber {
     this.#seat = seat;
     this.reconsider(access);
     this.#hello = hello;
-    this.#rate = new TokenBucket(house.limits.messagesPerSecond);
     this.#pingDueMs = this.#quietSinceMs + house.connections.pingIntervalMs;
   }
 
@@ -105,6 +106,7 @@ export class Connection implements Client, Sender, Subscriber {
       return;
     }
     const { hub, limits } = this.#house;
+    this.#rate ??= new TokenBucket(limits.messagesPerSecond);
     if (!this.#rate.take(limits.messagesPerSecond)) {
       this.retire("too-fast");
       return;

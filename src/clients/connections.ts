@@ -1,6 +1,7 @@
 import type { Access } from "../access/access.ts";
 import { subjectOf, type Caller } from "../access/caller.ts";
 import { Problem, type ClosingFaultName } from "../errors.ts";
+import { Crowd, type Member } from "../crowd.ts";
 import { within } from "../within.ts";
 import { Expiries } from "./expiries.ts";
 
@@ -15,7 +16,7 @@ export interface Guest {
 }
 
 /** One client, whatever carries it. */
-export interface Client {
+export interface Client extends Member {
   readonly guest: Guest;
   /** What it may do is asked anew. */
   reconsider(access: Access): void;
@@ -41,11 +42,11 @@ export interface ConnectionLimits {
 export class Connections {
   readonly pingIntervalMs: number;
   readonly #limits: ConnectionLimits;
-  readonly #open = new Set<Client>();
+  readonly #open = new Crowd<Client>();
   /** Those that are being closed, and until when they may take, the oldest first. */
   readonly #retired = new Map<Client, number>();
   readonly #expiries = new Expiries();
-  readonly #perIp = new Map<string, number>();
+  readonly #perIp = new Map<string, { readonly address: string; count: number }>();
   readonly #turnMs: number;
   readonly #timer: ReturnType<typeof setInterval>;
   #admitted = 0;
@@ -60,29 +61,32 @@ export class Connections {
   }
 
   /**
-   * Gives a place to a client of an address, until `release`.
+   * Gives a place to a client of an address, until `release`. Returns the address: one text for all that come from there.
    *
    * @throws Problem `too-many-connections`, `too-many-connections-of-address`
    */
-  admit(address: string): void {
+  admit(address: string): string {
     const { maxConnections, maxConnectionsPerIp } = this.#limits;
-    const ofAddress = this.#perIp.get(address) ?? 0;
+    const here = this.#perIp.get(address) ?? { address, count: 0 };
     if (maxConnections > 0 && this.#admitted >= maxConnections) {
       throw new Problem("too-many-connections", "This instance takes no more connections.");
     }
-    if (maxConnectionsPerIp > 0 && ofAddress >= maxConnectionsPerIp) {
+    if (maxConnectionsPerIp > 0 && here.count >= maxConnectionsPerIp) {
       throw new Problem("too-many-connections-of-address", "There are too many connections from this address.");
     }
     this.#admitted += 1;
-    this.#perIp.set(address, ofAddress + 1);
+    here.count += 1;
+    if (here.count === 1) this.#perIp.set(address, here);
+    return here.address;
   }
 
   /** Frees a place that was admitted, once for each. */
   release(address: string): void {
     this.#admitted -= 1;
-    const left = (this.#perIp.get(address) ?? 1) - 1;
-    if (left === 0) this.#perIp.delete(address);
-    else this.#perIp.set(address, left);
+    const here = this.#perIp.get(address);
+    if (here === undefined) return;
+    here.count -= 1;
+    if (here.count === 0) this.#perIp.delete(address);
   }
 
   /** Clients of this process, those included that are about to join. */
@@ -97,12 +101,14 @@ export class Connections {
 
   /** Other rules hold from now on. */
   reconsider(access: Access): void {
-    for (const client of this.#open) client.reconsider(access);
+    this.#open.each((client) => client.reconsider(access));
   }
 
   /** Closes all of a subject. */
   disconnect(subject: string): void {
-    for (const client of this.#open) if (subjectOf(client.guest.caller) === subject) client.retire("disconnected");
+    this.#open.each((client) => {
+      if (subjectOf(client.guest.caller) === subject) client.retire("disconnected");
+    });
   }
 
   /** The connection will be closed once it has read what was sent to it; after 30 s it is cut. */
@@ -119,7 +125,7 @@ export class Connections {
 
   /** Takes nothing more from any client; they will be told by their close. */
   mute(): void {
-    for (const client of this.#open) client.mute();
+    this.#open.each((client) => client.mute());
   }
 
   /** Closes everybody with 1001 once they have what was sent to them. Resolves when all are gone, or after the time-out, when the rest are cut. */
@@ -127,9 +133,9 @@ export class Connections {
     const gone = new Promise<void>((resolve) => {
       this.#onEmpty = resolve;
     });
-    for (const client of this.#open) client.retire("draining");
+    this.#open.each((client) => client.retire("draining"));
     if (this.#open.size > 0) await within(timeoutMs, gone);
-    for (const client of this.#open) client.terminate();
+    this.#open.each((client) => client.terminate());
   }
 
   close(): void {
@@ -142,7 +148,7 @@ export class Connections {
     // After a stall of this process the answers of clients are still unread.
     const onTime = nowMs - this.#lastTurnMs < this.#turnMs + 1000;
     this.#lastTurnMs = nowMs;
-    for (const client of this.#open) client.tend(nowMs, this.pingIntervalMs, onTime);
+    this.#open.each((client) => client.tend(nowMs, this.pingIntervalMs, onTime));
     for (const [client, untilMs] of this.#retired) {
       if (untilMs > nowMs) break;
       client.terminate();

@@ -18,6 +18,7 @@ const RETRY_MS = 1000;
  * client that does not read is seen, and bounded. `open` and `end` are called by http/sse.ts.
  */
 export class EventStream implements Client, Subscriber {
+  place = -1;
   readonly guest: Guest;
   readonly #house: ClientHouse;
   readonly #topics: EventTopics;

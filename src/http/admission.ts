@@ -1,4 +1,4 @@
-import type { Caller } from "../access/caller.ts";
+import { NOBODY, type Caller } from "../access/caller.ts";
 import type { Resolved } from "../channels/kind.ts";
 import { addressOf, type Peers } from "./address.ts";
 import type { Instance } from "./context.ts";
@@ -21,9 +21,7 @@ export interface Admission {
  */
 export function takePlace({ rules, house }: Instance, request: Request, server: Peers | null): string {
   rules.origins.require(request.headers);
-  const address = addressOf(request, server, rules.proxies);
-  house.connections.admit(address);
-  return address;
+  return house.connections.admit(addressOf(request, server, rules.proxies));
 }
 
 /**
@@ -43,10 +41,10 @@ export async function admit(
 ): Promise<Admission> {
   for (;;) {
     const { rules } = instance;
-    const { config, access } = rules;
-    const target = targetChannel(request.url, route, config.kinds);
+    const { directory, access } = rules;
+    const target = targetChannel(request.url, route, directory);
     isThere(target);
-    const caller = await access.identify(credentialOf(request));
+    const caller = access.keyed ? await access.identify(credentialOf(request)) : NOBODY;
     if (rules !== instance.rules) continue;
     if (right === "join") access.requireJoin(caller, target);
     else access.requirePublish(caller, target);

@@ -1,5 +1,6 @@
 import { Access } from "../access/access.ts";
 import { Tokens } from "../access/tokens.ts";
+import { Directory } from "../channels/directory.ts";
 import { takesSameTokens, type Config } from "../config/config.ts";
 import { Networks } from "../config/networks.ts";
 import type { Log } from "../log.ts";
@@ -8,6 +9,7 @@ import { Origins } from "./origins.ts";
 /** What a reload replaces, all of it at once. */
 export interface Rules {
   readonly config: Config;
+  readonly directory: Directory;
   readonly access: Access;
   readonly origins: Origins;
   /** Those whose word on addresses counts. */
@@ -20,6 +22,7 @@ export function rulesOf(config: Config, log: Log, before?: Rules): Rules {
   const same = before !== undefined && takesSameTokens(before.config.auth, auth) ? before.access : undefined;
   return {
     config,
+    directory: new Directory(config.kinds),
     access: same?.withKey(auth.apiKey) ?? new Access(new Tokens(auth, log), auth.apiKey),
     origins: new Origins(config.origins),
     proxies: new Networks(config.trustedProxies),

@@ -1,6 +1,8 @@
-import { resolveKind, type Kind, type Resolved } from "../channels/kind.ts";
-import { parsePath } from "../channels/path.ts";
+import type { Directory } from "../channels/directory.ts";
+import type { Resolved } from "../channels/kind.ts";
 import { Problem } from "../errors.ts";
+
+const NO_QUERY = new URLSearchParams();
 
 /**
  * The channel that a request is for. Elysia's `:value` would decode wrongly and its `*` not at all, so the path is read from the
@@ -9,11 +11,11 @@ import { Problem } from "../errors.ts";
  * @param route what stands before the channel's path, as in `/ws/`
  * @throws Problem `malformed-request`, `malformed-path`, `no-channel`
  */
-export function targetChannel(url: string, route: string, kinds: readonly Kind[]): Resolved {
+export function targetChannel(url: string, route: string, directory: Directory): Resolved {
   const misread = badHost(url);
   if (misread !== undefined) throw misread;
   const { path } = splitTarget(url);
-  const resolved = resolveKind(kinds, parsePath(path.slice(route.length)));
+  const resolved = directory.find(path.slice(route.length));
   if (resolved === undefined) throw new Problem("no-channel", "There is no such channel.");
   return resolved;
 }
@@ -28,7 +30,8 @@ export function badHost(url: string): Problem | undefined {
 
 /** The query of a request. */
 export function targetQuery(url: string): URLSearchParams {
-  return new URLSearchParams(splitTarget(url).query);
+  const { query } = splitTarget(url);
+  return query === "" ? NO_QUERY : new URLSearchParams(query);
 }
 
 /** The path of a request, without the query: that may hold a token. */

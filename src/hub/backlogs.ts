@@ -12,7 +12,8 @@ export interface BacklogLimits {
 export class Backlogs {
   readonly #limits: BacklogLimits;
   readonly #unchecked = new Set<LocalChannel>();
-  readonly #timer = setInterval(() => this.#checkAll(), CHECK_MS);
+  /** While there is something to look at. */
+  #timer: ReturnType<typeof setInterval> | undefined;
 
   /** @param limits may change at any time */
   constructor(limits: BacklogLimits) {
@@ -23,20 +24,25 @@ export class Backlogs {
   delivered(local: LocalChannel, length: number): void {
     local.unchecked += length;
     if (local.unchecked >= Math.max(MIN_CHECK_BYTES, this.#limits.slowConsumerBytes / 4)) this.#check(local);
-    else this.#unchecked.add(local);
+    else {
+      this.#unchecked.add(local);
+      this.#timer ??= setInterval(() => this.#checkAll(), CHECK_MS);
+    }
   }
 
   close(): void {
     clearInterval(this.#timer);
+    this.#timer = undefined;
   }
 
   #checkAll(): void {
+    if (this.#unchecked.size === 0) this.close();
     for (const local of this.#unchecked) this.#check(local);
   }
 
   #check(local: LocalChannel): void {
     local.unchecked = 0;
     this.#unchecked.delete(local);
-    for (const { subscriber } of local.seats) subscriber?.checkBacklog();
+    local.seats.each(({ subscriber }) => subscriber?.checkBacklog());
   }
 }

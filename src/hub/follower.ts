@@ -5,17 +5,17 @@ import { formatPosition } from "../position.ts";
 /** What may pile up while a read of the log is under way; above it, the log is read again. */
 const MAX_KEPT_BYTES = 8 * 1024 * 1024;
 
-/** Where a follower hands on what it makes of a log. */
-export interface FollowerListener {
+/** Where a follower hands on what it makes of a log, to the one it follows for. */
+export interface FollowerListener<Owner> {
   /** Each message once, in order, with its position. */
-  follow(message: Message, epoch: string, offset: number): void;
+  follow(owner: Owner, message: Message, epoch: string, offset: number): void;
   /**
    * Messages were missed that cannot be had any more, or the log begins anew. The follower's position is where what follows
    * begins; `left` is where it was.
    */
-  missed(left: string): void;
+  missed(owner: Owner, left: string): void;
   /** The log has to be read, see `from`. */
-  behind(): void;
+  behind(owner: Owner): void;
 }
 
 /**
@@ -23,8 +23,9 @@ export interface FollowerListener {
  * once and in order. Whatever does not fit sends it to the log: what a read returns holds everything that was delivered here
  * before that read began.
  */
-export class Follower {
-  readonly #listener: FollowerListener;
+export class Follower<Owner> {
+  readonly #owner: Owner;
+  readonly #listener: FollowerListener<Owner>;
   #epoch = "";
   #offset = 0;
   #stamp = 0;
@@ -35,17 +36,19 @@ export class Follower {
   /** Counts reads: what an earlier one returns is not used. */
   #reads = 0;
   /** What was delivered since the read began. */
-  #early: Entries[] = [];
+  #early: Entries[] | undefined;
   #earlyBytes = 0;
   #earlyDropped = false;
   /** The last messages, while somebody needs what comes between a read and its joining: all after the offset. */
-  #held: Message[] = [];
+  #held: Message[] | undefined;
   #heldAfter = 0;
   #heldBytes = 0;
   #holders = 0;
   #soon: PromiseWithResolvers<void> | undefined;
 
-  constructor(listener: FollowerListener) {
+  /** @param owner whom it follows for: one listener may hear many */
+  constructor(owner: Owner, listener: FollowerListener<Owner>) {
+    this.#owner = owner;
     this.#listener = listener;
   }
 
@@ -106,7 +109,7 @@ export class Follower {
     } else if (this.#settled) {
       const left = formatPosition(this.#epoch, this.#offset);
       this.#moveTo(page.epoch, page.start);
-      this.#listener.missed(left);
+      this.#listener.missed(this.#owner, left);
       this.#hand(page.start + 1, page.messages);
     } else this.#moveTo(page.epoch, page.head);
     this.#settled = true;
@@ -117,7 +120,7 @@ export class Follower {
       return false;
     }
     this.#live = true;
-    const early = this.#early;
+    const early = this.#early ?? [];
     this.#dropEarly();
     for (const entries of early) this.arrive(entries);
     if (!this.#live) return false;
@@ -144,7 +147,7 @@ export class Follower {
     const { epoch, first, stamp, messages } = entries;
     if (epoch !== this.#epoch || first > this.#offset + 1) {
       this.interrupt();
-      this.#listener.behind();
+      this.#listener.behind(this.#owner);
       return;
     }
     const before = this.#offset;
@@ -167,7 +170,7 @@ export class Follower {
   /** What was handed on after an offset of this epoch, or undefined where that is no longer known. */
   heldAfter(epoch: string, offset: number): Message[] | undefined {
     if (epoch !== this.#epoch || offset < this.#heldAfter || offset > this.#offset) return undefined;
-    return this.#held.slice(offset - this.#heldAfter);
+    return this.#held?.slice(offset - this.#heldAfter) ?? [];
   }
 
   #hand(first: number, messages: readonly Message[]): void {
@@ -175,7 +178,7 @@ export class Follower {
       const message = messages[index] ?? "";
       this.#offset = first + index;
       if (this.#holders > 0) this.#hold(message);
-      this.#listener.follow(message, this.#epoch, this.#offset);
+      this.#listener.follow(this.#owner, message, this.#epoch, this.#offset);
     }
   }
 
@@ -186,19 +189,19 @@ export class Follower {
   }
 
   #hold(message: Message): void {
-    this.#held.push(message);
+    (this.#held ??= []).push(message);
     this.#heldBytes += message.length;
     if (this.#heldBytes > MAX_KEPT_BYTES) this.#dropHeld();
   }
 
   #dropHeld(): void {
-    this.#held = [];
+    this.#held = undefined;
     this.#heldBytes = 0;
     this.#heldAfter = this.#offset;
   }
 
   #dropEarly(): void {
-    this.#early = [];
+    this.#early = undefined;
     this.#earlyBytes = 0;
   }
 
@@ -206,7 +209,7 @@ export class Follower {
     // What comes before a read begins is in what it returns.
     if (!this.#reading) return;
     for (const message of entries.messages) this.#earlyBytes += message.length;
-    this.#early.push(entries);
+    (this.#early ??= []).push(entries);
     if (this.#earlyBytes <= MAX_KEPT_BYTES) return;
     this.#dropEarly();
     this.#earlyDropped = true;

@@ -28,19 +28,19 @@ export class Gaps {
     const { topic, live } = this.#options;
     const old = local.topic;
     local.topic = topic(local.name);
-    for (const seat of local.seats) {
+    local.seats.each((seat) => {
       const { subscriber } = seat;
-      if (subscriber === undefined) continue;
+      if (subscriber === undefined) return;
       if (subscriber.onGap === "close") {
         seat.stop(left);
         local.seats.delete(seat);
         this.#close(subscriber);
-        continue;
+        return;
       }
       subscriber.unlisten(old);
       subscriber.listen(local.topic);
-      if (subscriber.onGap !== "ignore") local.untold.add(subscriber);
-    }
+      if (subscriber.onGap !== "ignore") (local.untold ??= new Set()).add(subscriber);
+    });
     if (!live()) return;
     this.tell(local);
     this.#closings.start();
@@ -53,7 +53,7 @@ export class Gaps {
     if (subscriber === undefined) return;
     seat.stop(seat.position);
     local.seats.delete(seat);
-    local.untold.delete(subscriber);
+    local.untold?.delete(subscriber);
     subscriber.unlisten(local.topic);
     this.#close(subscriber);
     if (this.#options.live()) this.#closings.start();
@@ -61,7 +61,7 @@ export class Gaps {
 
   /** The log of a channel cannot be read, and its clients are not left to wait for ever. */
   abandon(local: LocalChannel): void {
-    for (const { subscriber } of local.seats) {
+    for (const { subscriber } of local.seats.all) {
       this.#options.counts.gaps += 1;
       subscriber?.retire("gap");
     }
@@ -69,15 +69,16 @@ export class Gaps {
 
   /** Tells those who go on after a gap, before they get anything more. */
   tell(local: LocalChannel): void {
-    if (local.untold.size === 0) return;
-    for (const { onGap } of local.untold) if (typeof onGap === "function") onGap(local.follower?.position ?? null);
-    this.#options.counts.gaps += local.untold.size;
-    local.untold.clear();
+    const { untold } = local;
+    if (untold === undefined) return;
+    local.untold = undefined;
+    for (const { onGap } of untold) if (typeof onGap === "function") onGap(local.follower?.position ?? null);
+    this.#options.counts.gaps += untold.size;
   }
 
   /** It has left. */
   forget(local: LocalChannel, subscriber: Subscriber): void {
-    local.untold.delete(subscriber);
+    local.untold?.delete(subscriber);
     this.#closings.delete(subscriber);
   }
 

@@ -52,11 +52,11 @@ export class Hub implements BusListener {
   private constructor(options: HubOptions) {
     this.#options = options;
     this.#channels = new LocalChannels({
-      listener: (local) => ({
-        follow: (message, epoch, offset) => this.#send(local, message, epoch, offset),
-        missed: (left) => this.#gaps.strand(local, left),
-        behind: () => this.#catchUps.add(local),
-      }),
+      listener: {
+        follow: (local, message, epoch, offset) => this.#send(local, message, epoch, offset),
+        missed: (local, left) => this.#gaps.strand(local, left),
+        behind: (local) => this.#catchUps.add(local),
+      },
       released: (name) => this.bus.unsubscribe(name),
     });
     this.#backlogs = new Backlogs(options.limits);
@@ -120,11 +120,11 @@ export class Hub implements BusListener {
   follow(target: Resolved, hear: (message: Message) => void): void {
     const { log } = this.#options;
     const local = this.#channels.addOwn(target, {
-      follow: hear,
+      follow: (_, message) => hear(message),
       missed: () => log.error("some of what was said to all instances is not kept any more", { channel: target.channel }),
       behind: () => this.#catchUps.add(local),
     });
-    void this.bus.subscribe(local.name).then(() => this.#catchUps.add(local));
+    void Promise.resolve(this.bus.subscribe(local.name)).then(() => this.#catchUps.add(local));
   }
 
   /** The kinds were read anew. */
@@ -142,6 +142,11 @@ export class Hub implements BusListener {
   async reserve(target: Resolved, from?: JoinFrom): Promise<Seat> {
     const seat = this.#enter(target);
     this.#hold(seat);
+    const opened = this.#joining.atOnce(seat, from);
+    if (opened !== undefined) {
+      seat.opening = opened.opening;
+      return seat;
+    }
     try {
       const moved = new Promise<undefined>((resolve) => {
         seat.onMoved = () => resolve(undefined);
@@ -198,7 +203,7 @@ export class Hub implements BusListener {
     seat.stop(seat.position);
     seat.state = "left";
     this.#release(seat);
-    local.waiting.delete(seat);
+    local.keep(seat);
     if (subscriber !== undefined) {
       local.seats.delete(seat);
       this.#gaps.forget(local, subscriber);
@@ -274,7 +279,7 @@ export class Hub implements BusListener {
   #enter(target: Resolved): Seat {
     const local = this.#channels.enter(target);
     const seat = new Seat(local, target);
-    local.waiting.add(seat);
+    local.promise(seat);
     return seat;
   }
 
@@ -297,7 +302,7 @@ export class Hub implements BusListener {
     }
     seat.state = "taken";
     seat.opening = undefined;
-    local.waiting.delete(seat);
+    local.keep(seat);
     local.seats.add(seat);
     subscriber.listen(local.topic);
     return first;

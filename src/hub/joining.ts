@@ -15,6 +15,11 @@ const REACH_CHECK_MS = 2;
 /** What a client on a channel with history wants first: all after a position, or the last messages. */
 export type JoinFrom = { readonly since: Position } | { readonly recent: number };
 
+/** What a seat begins with; on a channel without history with nothing. */
+export interface Opened {
+  readonly opening: Opening | undefined;
+}
+
 export interface JoiningOptions {
   bus(): Bus;
   history(): History;
@@ -34,6 +39,15 @@ export class Joining {
     this.#options = options;
   }
 
+  /** What `prepare` would resolve to, where nothing has to be waited for; undefined where something has to. */
+  atOnce({ local }: Seat, from: JoinFrom | undefined): Opened | undefined {
+    const options = this.#options;
+    if (from !== undefined || !options.live() || options.bus().subscribe(local.name) !== undefined) return undefined;
+    const { follower } = local;
+    if (follower === undefined) return { opening: undefined };
+    return follower.live ? { opening: openingOf(follower) } : undefined;
+  }
+
   /**
    * Resolves once everything published from then on is delivered here, with what comes first on a channel with history. That
    * holds for the turn of the event loop in which it resolves.
@@ -51,7 +65,8 @@ export class Joining {
       void options.bus().subscribe(local.name);
       while (!options.live()) await this.#restored(deadlineMs);
       const before = options.generation();
-      await inTime(deadlineMs, options.bus().subscribe(local.name));
+      const subscribed = options.bus().subscribe(local.name);
+      if (subscribed !== undefined) await inTime(deadlineMs, subscribed);
       if (before !== options.generation()) continue;
       if (follower === undefined || kind.history === undefined) return undefined;
       const opening = await this.#open(seat, follower, kind.history, from, deadlineMs);
@@ -80,15 +95,14 @@ export class Joining {
   /** Undefined if it has to be tried again. After its last await it finishes in one turn. */
   async #open(
     seat: Seat,
-    follower: Follower,
+    follower: Follower<LocalChannel>,
     retention: Retention,
     from: JoinFrom | undefined,
     deadlineMs: number,
   ): Promise<Opening | undefined> {
     if (!follower.live) await this.#catchUp(seat.local, follower, deadlineMs);
     if (from === undefined) {
-      if (!follower.live) return undefined;
-      return { epoch: follower.epoch, start: follower.offset, resumed: null, messages: [], whole: true };
+      return follower.live ? openingOf(follower) : undefined;
     }
     const { size } = retention;
     const page = { limit: size, bytes: PAGE_BYTES, keepsAlive: true };
@@ -105,12 +119,17 @@ export class Joining {
     return follower.live && follower.heldAfter(epoch, start + messages.length) !== undefined ? opening : undefined;
   }
 
-  async #catchUp(local: LocalChannel, follower: Follower, deadlineMs: number): Promise<void> {
+  async #catchUp(local: LocalChannel, follower: Follower<LocalChannel>, deadlineMs: number): Promise<void> {
     // One that is behind already has its read under way: to begin anew for each client would never end.
     if (follower.live) follower.interrupt();
     this.#options.catchUps.add(local);
     await inTime(deadlineMs, follower.whenLive());
   }
+}
+
+/** Where somebody comes in who wants nothing of the past. */
+function openingOf({ epoch, offset }: Follower<LocalChannel>): Opening {
+  return { epoch, start: offset, resumed: null, messages: [], whole: true };
 }
 
 function away(): Problem {
@@ -136,7 +155,7 @@ async function later(): Promise<undefined> {
 }
 
 /** Whether the bus itself brings a follower to the end of a page, soon. To read it from the log could find too little kept. */
-async function reaches(follower: Follower, { epoch, head }: Page): Promise<boolean> {
+async function reaches(follower: Follower<LocalChannel>, { epoch, head }: Page): Promise<boolean> {
   const deadlineMs = Date.now() + REACH_MS;
   while (follower.live && follower.epoch === epoch && Date.now() < deadlineMs) {
     if (follower.offset >= head) return true;

@@ -1,4 +1,5 @@
 import type { Kind, Resolved } from "../channels/kind.ts";
+import { Crowd, type Member } from "../crowd.ts";
 import type { Message } from "../message.ts";
 import { formatPosition } from "../position.ts";
 import { Follower, type FollowerListener } from "./follower.ts";
@@ -13,27 +14,27 @@ export class LocalChannel {
   /** The newest of those who came, where the configuration was read anew meanwhile. */
   kind: Kind;
   /** Undefined on a channel without history. */
-  readonly follower: Follower | undefined;
+  readonly follower: Follower<LocalChannel> | undefined;
   /** Where its clients listen. It changes when there is a gap: those who have it stay behind on the old one. */
   topic: string;
-  readonly seats = new Set<Seat>();
-  /** Those that were promised a place and have not taken it yet. */
-  readonly waiting = new Set<Seat>();
+  readonly seats = new Crowd<Seat>();
+  /** Those that were promised a place and have not taken it yet; mostly nobody. */
+  #waiting: Set<Seat> | undefined;
   /** Whether the instance itself listens, and there is somebody as long as it lives. */
   readonly own: boolean;
   /** Delivered since the last look at the backlogs, in UTF-16 units of text and bytes of binary. */
   unchecked = 0;
-  /** Those to be told of a gap before they get anything more. */
-  readonly untold = new Set<Subscriber>();
+  /** Those to be told of a gap before they get anything more; mostly nobody. */
+  untold: Set<Subscriber> | undefined;
   /** Whether it was logged that somebody else publishes here. */
   foreign = false;
 
-  constructor(name: string, kind: Kind, topic: string, listener: (local: LocalChannel) => FollowerListener, own = false) {
+  constructor(name: string, kind: Kind, topic: string, listener: FollowerListener<LocalChannel>, own = false) {
     this.name = name;
     this.kind = kind;
     this.topic = topic;
     this.own = own;
-    this.follower = kind.history === undefined ? undefined : new Follower(listener(this));
+    this.follower = kind.history === undefined ? undefined : new Follower(this, listener);
   }
 
   /** Whether it can be of a kind: it keeps history, or it does not. */
@@ -43,11 +44,22 @@ export class LocalChannel {
 
   /** Those on it and those about to be: a list of its own, so that they may leave meanwhile. */
   get everybody(): Seat[] {
-    return [...this.seats, ...this.waiting];
+    return [...this.seats.all, ...(this.#waiting ?? [])];
   }
 
   get empty(): boolean {
-    return this.seats.size === 0 && this.waiting.size === 0 && !this.own;
+    return this.seats.size === 0 && this.#waiting === undefined && !this.own;
+  }
+
+  /** The seat was promised. */
+  promise(seat: Seat): void {
+    (this.#waiting ??= new Set()).add(seat);
+  }
+
+  /** The seat is taken now, or given back. A second time does nothing. */
+  keep(seat: Seat): void {
+    this.#waiting?.delete(seat);
+    if (this.#waiting?.size === 0) this.#waiting = undefined;
   }
 }
 
@@ -67,7 +79,8 @@ export interface Opening {
  * A client's place on a channel: reserved, then taken, then left. Where more is replayed than is sent at a time, it is
  * `replaying` before it is taken: the client has its first part, and asks for more as it reads.
  */
-export class Seat {
+export class Seat implements Member {
+  place = -1;
   readonly local: LocalChannel;
   /** What it is on. The kind may be replaced by a newer one that calls the channel the same. */
   target: Resolved;

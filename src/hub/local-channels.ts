@@ -7,8 +7,8 @@ const RELEASE_AFTER_MS = 3000;
 const RELEASE_CHECK_MS = 1000;
 
 export interface LocalChannelsOptions {
-  /** Hears what the log of a channel with history says. */
-  listener(local: LocalChannel): FollowerListener;
+  /** Hears what the logs of channels with history say. */
+  readonly listener: FollowerListener<LocalChannel>;
   /** Nobody has been on a channel for a while: it is not here any more. */
   released(name: string): void;
 }
@@ -49,8 +49,8 @@ export class LocalChannels {
   }
 
   /** One that the instance itself listens to, as long as it lives. */
-  addOwn({ kind, channel }: Resolved, listener: FollowerListener): LocalChannel {
-    const local = new LocalChannel(channel, kind, "", () => listener, true);
+  addOwn({ kind, channel }: Resolved, listener: FollowerListener<LocalChannel>): LocalChannel {
+    const local = new LocalChannel(channel, kind, "", listener, true);
     this.#byName.set(channel, local);
     this.#own += 1;
     return local;
@@ -80,7 +80,7 @@ export class LocalChannels {
   }
 
   #add(name: string, kind: Kind): LocalChannel {
-    const local = new LocalChannel(name, kind, this.topic(name), (self) => this.#options.listener(self));
+    const local = new LocalChannel(name, kind, this.topic(name), this.#options.listener);
     this.#byName.set(name, local);
     return local;
   }
