@@ -36,6 +36,7 @@ const table = {
   "queue-full": { title: "Too much waits for the bus", status: 503, close: 1013, retryAfter: 1 },
   "slow-reader": { title: "The client reads too slowly", status: 503, close: 1013 },
   gap: { title: "Messages may have been missed", status: 503, close: 1013 },
+  "workers-away": { title: "Not every worker is there", status: 503, retryAfter: 1 },
   draining: { title: "The instance is draining", status: 503, close: 1001, retryAfter: 1 },
   internal: { title: "Internal error", status: 500, close: 1011 },
 } as const satisfies Record<string, Fault>;

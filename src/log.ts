@@ -15,11 +15,14 @@ export class Log {
   readonly #threshold: number;
   readonly #format: LogFormat;
   readonly #write: (line: string) => void;
+  readonly #own: Fields;
 
-  constructor(level: LogLevel, format: LogFormat, write: (line: string) => void) {
+  /** @param own what every line says */
+  constructor(level: LogLevel, format: LogFormat, write: (line: string) => void, own: Fields = {}) {
     this.#threshold = logLevels.indexOf(level);
     this.#format = format;
     this.#write = write;
+    this.#own = own;
   }
 
   /** Written whatever the level: other programs wait for it. */
@@ -49,8 +52,9 @@ export class Log {
 
   #line(level: LogLevel, msg: string, fields: Fields = {}): string {
     const time = new Date().toISOString();
-    if (this.#format === "json") return `${JSON.stringify({ time, level, msg, ...fields })}\n`;
-    const rest = Object.entries(fields).map(([key, value]) => ` ${key}=${JSON.stringify(value)}`);
+    const said = { ...this.#own, ...fields };
+    if (this.#format === "json") return `${JSON.stringify({ time, level, msg, ...said })}\n`;
+    const rest = Object.entries(said).map(([key, value]) => ` ${key}=${JSON.stringify(value)}`);
     return `${time} ${level.toUpperCase().padEnd(5)} ${msg}${rest.join("").replaceAll(CONTROL, escape)}\n`;
   }
 }

@@ -2,8 +2,10 @@ import { check } from "./commands/check.ts";
 import { healthcheck } from "./commands/healthcheck.ts";
 import { serve } from "./commands/serve.ts";
 import { token } from "./commands/token.ts";
+import { worker } from "./commands/worker.ts";
 import { parseWords, UsageError, type Options } from "./commands/words.ts";
 import { ConfigError } from "./config/config.ts";
+import { WORKER_WORD } from "./workers/orders.ts";
 import manifest from "../package.json" with { type: "json" };
 
 const HELP = `Lockstep ${manifest.version}: a realtime channel server in one executable.
@@ -16,12 +18,13 @@ Usage:
   lockstep healthcheck               ask the local server whether it is live (for containers)
   lockstep --help | --version
 
-The environment wins over the file: HOST, PORT, REDIS_URL, LOCKSTEP_CONFIG, LOCKSTEP_JWT_SECRET, LOCKSTEP_API_KEY,
+The environment wins over the file: HOST, PORT, WORKERS, REDIS_URL, LOCKSTEP_CONFIG, LOCKSTEP_JWT_SECRET, LOCKSTEP_API_KEY,
 LOCKSTEP_ORIGINS, LOG_LEVEL, TZ.
 
 Examples:
   lockstep
   PORT=8080 REDIS_URL=redis://127.0.0.1:6379 lockstep
+  WORKERS=4 REDIS_URL=redis://127.0.0.1:6379 lockstep
   lockstep --config lockstep.toml
   LOCKSTEP_JWT_SECRET=... lockstep token --sub alice --subscribe 'rooms/*' --publish 'rooms/*' --ttl 1h
 
@@ -37,6 +40,7 @@ const commands: Readonly<Record<string, Command>> = {
   serve: { run: serve, options: ["config"] },
   check: { run: check, options: [] },
   token: { run: token, options: ["config", "sub", "subscribe", "publish", "ttl"] },
+  [WORKER_WORD]: { run: worker, options: [] },
   healthcheck: { run: healthcheck, options: ["config"] },
 };
 

@@ -13,11 +13,12 @@ import type { Instance } from "./http/context.ts";
 import { disconnect } from "./http/disconnect.ts";
 import { health } from "./http/health.ts";
 import { history } from "./http/history.ts";
-import { Metrics } from "./http/metrics.ts";
+import { Metrics, type Readings } from "./http/metrics.ts";
 import { presence } from "./http/presence.ts";
 import { problems } from "./http/problems.ts";
 import { publish } from "./http/publish.ts";
 import { fixedDifferences, rulesOf } from "./http/rules.ts";
+import type { Siblings } from "./http/siblings.ts";
 import { serverSentEvents } from "./http/sse.ts";
 import { socketEvents, websocket } from "./http/ws.ts";
 import { Hub } from "./hub/hub.ts";
@@ -45,14 +46,21 @@ export interface LockstepServer {
    * clients whose path has come to lead to another channel. Returns the settings that differ and need a restart.
    */
   readonly reload: (config: Config) => string[];
+  /** Whether this process may have clients: neither draining, nor without the bus. */
+  readonly ready: () => boolean;
+  /** What this process counts. */
+  readonly read: () => Promise<Readings>;
+  /** Of that, what is still true when it has ended. */
+  readonly readLasting: () => Promise<readonly object[]>;
 }
 
 /**
  * Opens the bus and serves. Resolves once clients are accepted.
  *
+ * @param siblings the processes that share the port, where it is shared
  * @throws the system's error, with its `code`, where the port cannot be had
  */
-export async function createServer(config: Config, log: Log): Promise<LockstepServer> {
+export async function createServer(config: Config, log: Log, siblings?: Siblings): Promise<LockstepServer> {
   let rules = rulesOf(config, log);
   // Everybody reads them where they are needed, so that a reload has only to fill them anew.
   const limits = { ...config.limits };
@@ -78,6 +86,7 @@ export async function createServer(config: Config, log: Log): Promise<LockstepSe
     },
     house,
     eventTopics,
+    siblings,
     draining: () => refusal !== undefined,
     accept: () => {
       if (refusal !== undefined) throw refusal;
@@ -111,8 +120,8 @@ export async function createServer(config: Config, log: Log): Promise<LockstepSe
   const serving = {
     hostname: config.host,
     port: config.port,
-    // Shared ports would let a second server start in silence and take half of the clients.
-    reusePort: false,
+    // Where nobody has taken the port for all, a second server would start in silence and take half of the clients.
+    reusePort: siblings !== undefined,
     development: false,
     idleTimeout: IDLE_TIMEOUT_S,
     maxRequestBodySize: MAX_BODY_BYTES,
@@ -155,5 +164,8 @@ export async function createServer(config: Config, log: Log): Promise<LockstepSe
       if (refusal === undefined) broadcasts.schedule(next);
       return fixedDifferences(config, next);
     },
+    ready: () => refusal === undefined && hub.bus.ready,
+    read: () => metrics.read(),
+    readLasting: () => metrics.readLasting(),
   };
 }

@@ -302,9 +302,18 @@ describe("a bad configuration", () => {
     expect(faultsOf(setup)).toEqual([expect.stringContaining(said)]);
   });
 
-  test("with more workers, which this build does not serve, is a fault", () => {
-    expect(faultsOf({ env: { WORKERS: "2" } })).toEqual(["WORKERS: found 2, allowed: 1: this build does not serve more yet"]);
+  test.each(["0", "-1", "two", "1.5", "1025", "1e3"])("with %s workers is a fault", (workers) => {
+    const found = /^\d+$/.test(workers) ? workers : JSON.stringify(workers);
+    const env = { WORKERS: workers, REDIS_URL: "redis://h" };
+    expect(faultsOf({ env })).toEqual([`WORKERS: found ${found}, allowed: an integer from 1 to 1024`]);
+  });
+
+  test("with several workers and no Redis is a fault that names both", () => {
+    const [fault = "", ...others] = faultsOf({ env: { WORKERS: "2" } });
+    expect([fault, others]).toEqual([expect.stringMatching(/^WORKERS: found 2, allowed: 1 without a Redis.*redis\.url.*REDIS_URL/), []]);
+    expect(faultsOf({ toml: "[server]\nworkers = 3" })).toEqual([expect.stringMatching(/^server\.workers: found 3, /)]);
     expect(faultsOf({ env: { WORKERS: "1" } })).toEqual([]);
+    expect(configOf({ toml: "[server]\nworkers = 3", env: { REDIS_URL: "redis://h" } }).workers).toBe(3);
   });
 
   test.each([

@@ -94,7 +94,6 @@ describe("the executable, alone in an empty folder", () => {
         expect.stringMatching(/^lockstep: server\.what: found 1, allowed: one of host, /),
       ]);
     }
-    expect(await run([], { WORKERS: "2" })).toMatchObject({ code: 2, stdout: "" });
   });
 
   test("takes --config before LOCKSTEP_CONFIG", async () => {
@@ -123,6 +122,7 @@ describe("the executable, alone in an empty folder", () => {
     [["check", "a", "b"]],
     [["healthcheck", "x"]],
     [["publish"]],
+    [["worker"]],
     [["check", "a", "--config", "b"]],
     [["serve", "--sub", "x"]],
     [["token", "--ttl", "5"]],

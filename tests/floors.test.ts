@@ -25,6 +25,7 @@ const floors: readonly (readonly string[])[] = [
   ["hub/"],
   ["clients/"],
   ["http/", "broadcasts.ts"],
+  ["workers/"],
   ["server.ts"],
   ["commands/"],
   ["main.ts"],
@@ -34,6 +35,7 @@ const floors: readonly (readonly string[])[] = [
 const keepers: Readonly<Record<string, readonly string[]>> = {
   ioredis: ["bus/"],
   jose: ["access/"],
+  "prom-client": ["http/metrics.ts", "workers/totals.ts"],
   recheck: ["channels/"],
   re2js: ["channels/"],
   elysia: ["http/", "broadcasts.ts", "server.ts"],

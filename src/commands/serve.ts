@@ -1,16 +1,21 @@
 import { ConfigError, loadConfig, takesSameTokens, type Config } from "../config/config.ts";
+import { readConfigFile, type ConfigFile } from "../config/file.ts";
 import { describeError, Log } from "../log.ts";
-import { createServer, type LockstepServer } from "../server.ts";
+import { createServer } from "../server.ts";
+import { listenFault } from "../workers/port.ts";
+import { Supervisor } from "../workers/supervisor.ts";
 import manifest from "../../package.json" with { type: "json" };
 import { expectWords, type Options } from "./words.ts";
 
 /** `lockstep serve`: until SIGTERM or SIGINT. SIGHUP reads the configuration anew. */
-export async function serve(words: readonly string[], { config: file }: Options): Promise<number> {
+export async function serve(words: readonly string[], { config: given }: Options): Promise<number> {
   expectWords(words, 0, "serve takes no words");
+  const file = readConfigFile(process.env, given);
   const config = loadConfig(process.env, file);
   // A reader of the log that goes away must not take the server along.
   process.stdout.on("error", () => undefined);
-  const log = new Log(config.logLevel, config.logFormat, (line) => process.stdout.write(line));
+  const write = (lines: string): unknown => process.stdout.write(lines);
+  const log = new Log(config.logLevel, config.logFormat, write);
   // Heard from the first moment: a stop that comes while the bus is being opened must not kill in the middle.
   const stopped = new Promise<string>((resolve) => {
     for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => resolve(signal));
@@ -21,16 +26,20 @@ export async function serve(words: readonly string[], { config: file }: Options)
     early = true;
   };
   process.on("SIGHUP", () => reload());
-  const server = await createServer(config, log).catch((error: unknown) => {
+  const open = config.workers > 1 ? Supervisor.open({ config, file, log, write }) : serveAlone(config, log);
+  const server = await open.catch((error: unknown) => {
     throw new Error(listenFault(config, error));
   });
-  let holds = config;
-  reload = () => {
-    holds = reloadConfig(server, file, log, holds);
-  };
-  if (early) reload();
-  warnOfKeys(config, log);
-  log.announce("listening", { url: server.url, pid: process.pid, version: manifest.version });
+  const listening = await Promise.race([server.listening, stopped]);
+  if (typeof listening === "object") {
+    let holds = config;
+    reload = () => {
+      holds = reloadConfig(server, given, log, holds);
+    };
+    if (early) reload();
+    warnOfKeys(config, log);
+    log.announce("listening", { ...listening, pid: process.pid, version: manifest.version });
+  }
   const signal = await stopped;
   reload = () => undefined;
   log.info("draining", { signal });
@@ -39,8 +48,23 @@ export async function serve(words: readonly string[], { config: file }: Options)
   return 0;
 }
 
+/** Who serves: this process alone, or workers. */
+interface Serving {
+  /** What the log says of it once clients are accepted. */
+  readonly listening: Promise<{ url: string }>;
+  /** Returns the settings that differ and need a restart. */
+  readonly reload: (config: Config, file: ConfigFile) => Promise<string[]>;
+  readonly drain: () => Promise<void>;
+}
+
+async function serveAlone(config: Config, log: Log): Promise<Serving> {
+  const { url, reload, drain } = await createServer(config, log);
+  return { listening: Promise.resolve({ url }), reload: (next) => Promise.resolve(reload(next)), drain };
+}
+
 /** Reads the configuration anew and returns the one that holds then: one with faults changes nothing. */
-function reloadConfig(server: LockstepServer, file: string | undefined, log: Log, before: Config): Config {
+function reloadConfig(server: Serving, given: string | undefined, log: Log, before: Config): Config {
+  const file = readConfigFile(process.env, given);
   let config: Config;
   try {
     config = loadConfig(process.env, file);
@@ -49,11 +73,15 @@ function reloadConfig(server: LockstepServer, file: string | undefined, log: Log
     log.error("the configuration was not reloaded: the old one stays", { faults });
     return before;
   }
-  const fixed = server.reload(config);
+  void confirmReload(server.reload(config, file), before, config, log);
+  return config;
+}
+
+async function confirmReload(reloaded: Promise<string[]>, before: Config, config: Config, log: Log): Promise<void> {
+  const fixed = await reloaded;
   if (fixed.length > 0) log.warn("some settings take a restart", { settings: fixed });
   if (!takesSameTokens(before.auth, config.auth) || before.auth.apiKey !== config.auth.apiKey) warnOfKeys(config, log);
   log.info("the configuration was reloaded", { kinds: config.kinds.length, broadcasts: config.broadcasts.length });
-  return config;
 }
 
 /** RFC 7518 §3.2: a shorter secret is easier to guess than the signature. */
@@ -71,9 +99,4 @@ function warnOfKeys({ auth, kinds }: Config, log: Log): void {
   if (jwtSecret !== "" && Buffer.byteLength(jwtSecret) < MIN_SECRET_BYTES) {
     log.warn(`the JWT secret has fewer than ${MIN_SECRET_BYTES} bytes, so that it may be guessed from a token`);
   }
-}
-
-function listenFault({ host, port }: Config, error: unknown): string {
-  const taken = error instanceof Error && "code" in error && error.code === "EADDRINUSE";
-  return taken ? `port ${port} on ${host} is taken` : `cannot serve on ${host}:${port}: ${describeError(error)}`;
 }

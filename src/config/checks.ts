@@ -72,6 +72,10 @@ export function meaningFaults(settings: Settings, place: Place, sound: (pointer:
   faults.push(...accessFaults(settings, place, sound));
   const url = sound("/redis/url") ? redisUrlFault(settings.redis.url) : undefined;
   if (url !== undefined) faults.push(fault(place(["redis", "url"]), showUrl(settings.redis.url), url));
+  if (sound("/server/workers") && sound("/redis/url") && settings.server.workers > 1 && settings.redis.url === "") {
+    const allowed = "1 without a Redis; more take a url in redis.url or REDIS_URL, by which they are one system";
+    faults.push(fault(place(["server", "workers"]), show(settings.server.workers), allowed));
+  }
   let kindsAreSound = sound("/channels") || Array.isArray(settings.channels);
   for (const [index, kind] of (kindsAreSound ? (settings.channels ?? []) : []).entries()) {
     const typed = KIND_KEYS.every((key) => sound(`/channels/${index}/${key}`));

@@ -1,5 +1,3 @@
-import { isUtf8 } from "node:buffer";
-import { readFileSync } from "node:fs";
 import { Value } from "@sinclair/typebox/value";
 import { parse, TomlError } from "smol-toml";
 import { builtinBroadcasts, type BroadcastSettings } from "../channels/builtin.ts";
@@ -8,6 +6,7 @@ import type { LogFormat, LogLevel } from "../log.ts";
 import type { Retention } from "../position.ts";
 import { kindsOf, meaningFaults, overlaps, schemaFaults, takePrototypes, targetOf, type Place } from "./checks.ts";
 import { parseDuration } from "../duration.ts";
+import { messageOf, readConfigFile, type ConfigFile, type Environment } from "./file.ts";
 import { parsePublicKey, type PublicKey } from "./public-key.ts";
 import { environmentKeys, settingsSchema, type Settings } from "./schema.ts";
 
@@ -15,6 +14,8 @@ import { environmentKeys, settingsSchema, type Settings } from "./schema.ts";
 export interface Config {
   readonly host: string;
   readonly port: number;
+  /** Processes that share the port. */
+  readonly workers: number;
   /** IANA name. */
   readonly timezone: string;
   readonly drainTimeoutMs: number;
@@ -81,17 +82,16 @@ export class ConfigError extends Error {
   }
 }
 
-type Environment = Readonly<Record<string, string | undefined>>;
 type Raw = Record<string, unknown>;
 
 /**
  * Reads the configuration file, if there is one, and the environment, which wins. An empty variable counts as unset.
  *
- * @param file the path of a TOML file; wins over `LOCKSTEP_CONFIG`
+ * @param file the path of a TOML file, which wins over `LOCKSTEP_CONFIG`, or what was read before
  * @throws ConfigError with every fault
  */
-export function loadConfig(environment: Environment, file?: string): Config {
-  const { raw, fault: unreadable } = readToml(file, environment["LOCKSTEP_CONFIG"]);
+export function loadConfig(environment: Environment, file?: string | ConfigFile): Config {
+  const { raw, fault: unreadable } = parseToml(typeof file === "object" ? file : readConfigFile(environment, file));
   const poisoned = takePrototypes(raw, "");
   const place = overlay(raw, environment);
   const settings = Value.Default(settingsSchema, raw);
@@ -104,28 +104,15 @@ export function loadConfig(environment: Environment, file?: string): Config {
   return freeze(settings);
 }
 
-/** What the file says, or nothing and the fault where it cannot be read. */
-function readToml(given: string | undefined, fromEnvironment = ""): { raw: Raw; fault: string[] } {
-  const file = given ?? fromEnvironment;
-  if (file === "") return { raw: {}, fault: [] };
-  const name = given === undefined ? `LOCKSTEP_CONFIG, ${file}` : file;
-  let bytes: Buffer;
+/** What the file says, or nothing and the fault where it says nothing that can be understood. */
+function parseToml({ name, text, unreadable }: ConfigFile): { raw: Raw; fault: string[] } {
+  if (unreadable !== undefined) return { raw: {}, fault: [unreadable] };
   try {
-    bytes = readFileSync(file);
-  } catch (error) {
-    return { raw: {}, fault: [`${name}: cannot be read (${messageOf(error)})`] };
-  }
-  if (!isUtf8(bytes)) return { raw: {}, fault: [`${name}: not valid TOML (it is not UTF-8)`] };
-  try {
-    return { raw: parse(bytes.toString("utf8")), fault: [] };
+    return { raw: parse(text), fault: [] };
   } catch (error) {
     const where = error instanceof TomlError ? `, line ${error.line}, column ${error.column}` : "";
     return { raw: {}, fault: [`${name}${where}: not valid TOML (${messageOf(error)})`] };
   }
-}
-
-function messageOf(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).split("\n")[0] ?? "";
 }
 
 /** Puts the variables over the file's keys, and returns how to call a place. */
@@ -159,6 +146,7 @@ function freeze(settings: Settings): Config {
   return Object.freeze({
     host: server.host,
     port: server.port,
+    workers: server.workers,
     timezone: server.timezone === "" ? new Intl.DateTimeFormat().resolvedOptions().timeZone : server.timezone,
     drainTimeoutMs: parseDuration(server.drain_timeout),
     pingIntervalMs: parseDuration(server.ping_interval),

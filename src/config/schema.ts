@@ -32,6 +32,8 @@ const table = { ...closed, default: {}, allowed: "a table" } as const;
 
 const MAX_BYTES = 2 ** 30;
 const MAX_COUNT = 1_000_000_000;
+/** Far more than any machine has cores. */
+const MAX_WORKERS = 1024;
 /** Messages of a channel: a client may be sent all of them at once. */
 const MAX_KEPT = 10_000;
 
@@ -76,8 +78,7 @@ export const settingsSchema = Type.Object(
       {
         host: Type.String({ default: "0.0.0.0", minLength: 1, allowed: "an address to listen on" }),
         port: integer(9001, 0, 65535),
-        // More than one is not served yet, and a fault, so that nobody believes in what is not there.
-        workers: Type.Integer({ default: 1, minimum: 1, maximum: 1, allowed: "1: this build does not serve more yet" }),
+        workers: integer(1, 1, MAX_WORKERS),
         origins: texts("origins as browsers send them"),
         trusted_proxies: texts("addresses or CIDRs"),
         timezone: text("", 'an IANA time zone, as in "Asia/Shanghai"'),

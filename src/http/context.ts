@@ -1,6 +1,7 @@
 import type { ClientHouse } from "../clients/connection.ts";
 import type { EventTopics } from "../clients/event-topics.ts";
 import type { Rules } from "./rules.ts";
+import type { Siblings } from "./siblings.ts";
 
 /** What the routes need of the instance. */
 export interface Instance {
@@ -9,6 +10,8 @@ export interface Instance {
   /** What clients share: the hub, their places, the counts, the log. */
   readonly house: ClientHouse;
   readonly eventTopics: EventTopics;
+  /** Where processes share the port. */
+  readonly siblings: Siblings | undefined;
   readonly draining: () => boolean;
   /** @throws Problem `draining`, once the instance takes nothing new */
   readonly accept: () => void;

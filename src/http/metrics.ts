@@ -1,7 +1,8 @@
 import { readdirSync } from "node:fs";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { Elysia } from "elysia";
-import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { Counter, Gauge, Histogram, Registry, type Aggregator } from "prom-client";
+import { Problem } from "../errors.ts";
 import type { Instance } from "./context.ts";
 import { credentialOf } from "./credential.ts";
 import { otherMethods } from "./problems.ts";
@@ -12,25 +13,42 @@ const NANOSECONDS = 1e9;
 /** From half a millisecond to the time after which a publish is given up. */
 const DURATION_BUCKETS_S = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 
+/** What one process counts, as prom-client adds it up with what others count. */
+export interface Readings {
+  /** Counters and histograms: they stay in the sum when the process has ended. */
+  readonly lasting: readonly object[];
+  /** Gauges: they hold while it lives. */
+  readonly passing: readonly object[];
+}
+
+/** What is shown, what of it lasts and what passes. */
+class Registries {
+  readonly all = new Registry();
+  readonly lasting = new Registry();
+  readonly passing = new Registry();
+}
+
 /**
  * `GET /metrics`: Prometheus text (https://prometheus.io/docs/instrumenting/exposition_formats/). What the instance counts is read
  * when somebody asks, so the hot path pays for plain numbers only.
  */
 export class Metrics {
   readonly plugin: Elysia;
+  readonly #registries = new Registries();
   readonly #lag = monitorEventLoopDelay({ resolution: LAG_RESOLUTION_MS });
 
   constructor(instance: Instance) {
-    const registry = new Registry();
+    const { all, lasting } = this.#registries;
+    const { siblings } = instance;
     this.#lag.enable();
-    addCounters(registry, instance);
-    addGauges(registry, instance, () => this.#lagSeconds());
-    addProcess(registry);
+    addCounters(this.#registries, instance);
+    addGauges(this.#registries, instance, () => this.#lagSeconds());
+    addProcess(this.#registries);
     const duration = new Histogram({
       name: "lockstep_publish_duration_seconds",
       help: "How long the oldest message of each write to Redis was on its way, from its acceptance to the answer",
       buckets: DURATION_BUCKETS_S,
-      registers: [registry],
+      registers: [all, lasting],
     });
     instance.house.counts.onPublished = (seconds) => duration.observe(seconds);
     const plugin = new Elysia({ name: "metrics" });
@@ -40,12 +58,22 @@ export class Metrics {
         origins.require(request.headers);
         const caller = await access.identify(credentialOf(request));
         if (access.keyed) access.requireKey(caller);
-        return new Response(await registry.metrics(), {
-          headers: { ...origins.corsHeaders(request.headers), "content-type": registry.contentType },
-        });
+        // A part of the counts would look as if they had gone down.
+        const text = await (siblings?.metrics() ?? all.metrics());
+        if (text === undefined) throw new Problem("workers-away", "Nobody can tell what all workers count.");
+        return new Response(text, { headers: { ...origins.corsHeaders(request.headers), "content-type": all.contentType } });
       })
       .all("/metrics", otherMethods(instance, "GET"));
     this.plugin = plugin;
+  }
+
+  /** For those who add it up. */
+  async read(): Promise<Readings> {
+    return { lasting: await this.readLasting(), passing: await this.#registries.passing.getMetricsAsJSON() };
+  }
+
+  readLasting(): Promise<readonly object[]> {
+    return this.#registries.lasting.getMetricsAsJSON();
   }
 
   /** Ends the watch on the event loop. */
@@ -60,7 +88,7 @@ export class Metrics {
   }
 }
 
-function addCounters(registry: Registry, { house }: Instance): void {
+function addCounters({ all, lasting }: Registries, { house }: Instance): void {
   const { counts } = house;
   const counters: readonly [name: string, help: string, value: () => number][] = [
     ["lockstep_joins_total", "Clients that joined a channel", () => counts.joins],
@@ -79,7 +107,7 @@ function addCounters(registry: Registry, { house }: Instance): void {
     const counter: Counter = new Counter({
       name,
       help,
-      registers: [registry],
+      registers: [all, lasting],
       collect: () => {
         counter.reset();
         counter.inc(value());
@@ -90,7 +118,7 @@ function addCounters(registry: Registry, { house }: Instance): void {
     name: "lockstep_refusals_total",
     help: "Requests refused, by the name of the fault",
     labelNames: ["reason"],
-    registers: [registry],
+    registers: [all, lasting],
     collect: () => {
       refusals.reset();
       for (const [reason, count] of counts.refusals) refusals.inc({ reason }, count);
@@ -98,28 +126,28 @@ function addCounters(registry: Registry, { house }: Instance): void {
   });
 }
 
-function addGauges(registry: Registry, { house }: Instance, lagSeconds: () => number): void {
+function addGauges(registries: Registries, { house }: Instance, lagSeconds: () => number): void {
   const { hub, connections } = house;
-  const gauges: readonly [name: string, help: string, value: () => number][] = [
+  const gauges: readonly [name: string, help: string, value: () => number, aggregator?: Aggregator][] = [
     ["lockstep_connections", "Clients connected", () => connections.count],
-    ["lockstep_channels", "Channels with clients here", () => hub.channels],
-    ["lockstep_bus_up", "1 while messages go out and every subscription is live", () => (hub.bus.ready ? 1 : 0)],
+    ["lockstep_channels", "Channels with clients here; one with clients on several workers counts for each", () => hub.channels],
+    ["lockstep_bus_up", "1 while messages go out and every subscription is live", () => (hub.bus.ready ? 1 : 0), "min"],
     ["lockstep_publish_queue_messages", "Messages on their way to the bus", () => hub.bus.waiting],
-    ["lockstep_event_loop_lag_seconds", "Delay of the event loop, 99th percentile since the last look", lagSeconds],
+    ["lockstep_event_loop_lag_seconds", "Delay of the event loop, 99th percentile since the last look", lagSeconds, "max"],
   ];
-  for (const [name, help, value] of gauges) addGauge(registry, name, help, value);
+  for (const gauge of gauges) addGauge(registries, ...gauge);
 }
 
 /** The library's own process metrics lean on what Bun does not have. */
-function addProcess(registry: Registry): void {
+function addProcess(registries: Registries): void {
   const startedSeconds = Date.now() / 1000 - process.uptime();
-  addGauge(registry, "process_start_time_seconds", "When the process started, since 1970", () => startedSeconds);
-  addGauge(registry, "process_resident_memory_bytes", "Resident memory", () => process.memoryUsage.rss());
-  addGauge(registry, "process_open_fds", "Open file descriptors, where the system tells", openDescriptors);
+  addGauge(registries, "process_start_time_seconds", "When the process started, since 1970", () => startedSeconds, "min");
+  addGauge(registries, "process_resident_memory_bytes", "Resident memory", () => process.memoryUsage.rss());
+  addGauge(registries, "process_open_fds", "Open file descriptors, where the system tells", openDescriptors);
   const cpu: Counter = new Counter({
     name: "process_cpu_seconds_total",
     help: "CPU time, user and system",
-    registers: [registry],
+    registers: [registries.all, registries.lasting],
     collect: () => {
       const { user, system } = process.cpuUsage();
       cpu.reset();
@@ -128,8 +156,9 @@ function addProcess(registry: Registry): void {
   });
 }
 
-function addGauge(registry: Registry, name: string, help: string, value: () => number): void {
-  const gauge: Gauge = new Gauge({ name, help, registers: [registry], collect: () => gauge.set(value()) });
+/** @param aggregator how the values of several processes make one */
+function addGauge({ all, passing }: Registries, name: string, help: string, value: () => number, aggregator: Aggregator = "sum"): void {
+  const gauge: Gauge = new Gauge({ name, help, aggregator, registers: [all, passing], collect: () => gauge.set(value()) });
 }
 
 function openDescriptors(): number {

@@ -29,16 +29,24 @@ export function rulesOf(config: Config, log: Log, before?: Rules): Rules {
   };
 }
 
-/** The settings that a running server cannot change, and that differ. */
+/** The settings that a running server cannot change, and their keys. */
+const fixed = [
+  ["host", "server.host"],
+  ["port", "server.port"],
+  ["workers", "server.workers"],
+  ["pingIntervalMs", "server.ping_interval"],
+  ["redisUrl", "redis.url"],
+  ["redisPrefix", "redis.prefix"],
+  ["logLevel", "log.level"],
+  ["logFormat", "log.format"],
+] as const;
+
+/** Those of them that differ, by key. */
 export function fixedDifferences(running: Config, next: Config): string[] {
-  const fixed = [
-    ["host", "server.host"],
-    ["port", "server.port"],
-    ["pingIntervalMs", "server.ping_interval"],
-    ["redisUrl", "redis.url"],
-    ["redisPrefix", "redis.prefix"],
-    ["logLevel", "log.level"],
-    ["logFormat", "log.format"],
-  ] as const;
   return fixed.filter(([key]) => running[key] !== next[key]).map(([, name]) => name);
+}
+
+/** The next configuration, as one takes it who serves beside a running server and has to be like it. */
+export function keepFixed(running: Config, next: Config): Config {
+  return { ...next, ...Object.fromEntries(fixed.map(([key]) => [key, running[key]])) };
 }

@@ -82,6 +82,17 @@ export class Server {
     await Promise.all([...Server.#running].map((server) => server.end("SIGKILL")));
   }
 
+  /** The processes that serve for it, where it has workers, as they were when it began to listen. */
+  get workers(): readonly number[] {
+    const listening = this.log.find(({ msg }) => msg === "listening");
+    return Array.isArray(listening?.["workers"]) ? listening["workers"].map(Number) : [];
+  }
+
+  /** Its lines of one kind. */
+  lines(msg: string): readonly Record<string, unknown>[] {
+    return this.log.filter((line) => line["msg"] === msg);
+  }
+
   /** Lets it read its configuration anew. */
   hangUp(): void {
     this.#child.kill("SIGHUP");

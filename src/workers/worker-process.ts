@@ -1,0 +1,133 @@
+import type { ConfigFile } from "../config/file.ts";
+import { Line } from "./line.ts";
+import { WORKER_WORD, type SupervisorAnswers, type WorkerAnswers } from "./orders.ts";
+
+/** Turns of the supervisor without an answer after which a worker is taken for hung, and for a process that has yet to start. */
+const MAX_MISSES = 10;
+const MAX_MISSES_AT_START = 60;
+
+export interface WorkerProcessOptions {
+  readonly answers: SupervisorAnswers;
+  /** Writes whole lines of the log. */
+  readonly write: (lines: string) => void;
+}
+
+/** One process that serves, as the supervisor sees it. */
+export class WorkerProcess {
+  /** How it ended, in words; its last line has been written then. */
+  readonly ended: Promise<string>;
+  readonly startedMs = performance.now();
+  /** What it has counted, as far as it said. */
+  lasting: readonly object[] = [];
+  readonly #child: Bun.Subprocess<"ignore", "pipe", "inherit">;
+  readonly #line: Line<WorkerAnswers>;
+  #greeted = false;
+  #unanswered = false;
+  #misses = 0;
+
+  /** @throws the system's error where no process can be started */
+  constructor({ answers, write }: WorkerProcessOptions) {
+    const order: SupervisorAnswers["order"] = () => {
+      this.#greeted = true;
+      this.#misses = 0;
+      return answers.order();
+    };
+    this.#line = new Line<WorkerAnswers>((message) => this.#child.send(message), { ...answers, order });
+    this.#child = Bun.spawn([...sameProgram(), WORKER_WORD], {
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "inherit",
+      serialization: "advanced",
+      ipc: (message) => this.#line.receive(message),
+      onDisconnect: () => this.#line.close(),
+    });
+    this.ended = this.#end(forwardLines(this.#child.stdout, write));
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  /** The signal by which it was ended, if it was. */
+  get signal(): unknown {
+    return this.#child.signalCode;
+  }
+
+  /** Lets it drain and end. It may come at any time, and more than once. */
+  stop(): void {
+    this.#child.kill("SIGTERM");
+  }
+
+  kill(): void {
+    this.#child.kill("SIGKILL");
+  }
+
+  /** It goes by another file from now on, also where it is still about to serve. */
+  async reload(file: ConfigFile): Promise<void> {
+    // Who has not asked for its order yet will find the file in it.
+    if (this.#greeted) await this.#line.ask("reload", file);
+  }
+
+  /** Whether it turns. */
+  async turns(boundMs: number): Promise<boolean> {
+    return this.#keep(await this.#line.ask("beat", undefined, boundMs));
+  }
+
+  async ready(boundMs: number): Promise<boolean> {
+    return (await this.#line.ask("ready", undefined, boundMs)) === true;
+  }
+
+  /** Its gauges, or undefined where it does not answer; its counters are in `lasting` then. */
+  async read(boundMs: number): Promise<readonly object[] | undefined> {
+    const readings = await this.#line.ask("read", undefined, boundMs);
+    this.#keep(readings?.lasting);
+    return readings?.passing;
+  }
+
+  /**
+   * Is called once a second; whether it has been silent for so many of these turns that it must be hung. Turns are counted rather than
+   * time, and only those that came in time: a machine that stood still has let nobody answer.
+   */
+  isHung(onTime: boolean): boolean {
+    if (this.#unanswered || !this.#greeted) this.#misses = onTime ? this.#misses + 1 : 0;
+    else void this.#beat();
+    return this.#misses >= (this.#greeted ? MAX_MISSES : MAX_MISSES_AT_START);
+  }
+
+  async #beat(): Promise<void> {
+    this.#unanswered = true;
+    // Where the line has closed and the process goes on, it stays unanswered.
+    if (!this.#keep(await this.#line.ask("beat", undefined))) return;
+    this.#unanswered = false;
+    this.#misses = 0;
+  }
+
+  /** Whether there is something to keep. */
+  #keep(lasting: readonly object[] | undefined): boolean {
+    if (lasting !== undefined) this.lasting = lasting;
+    return lasting !== undefined;
+  }
+
+  async #end(forwarded: Promise<void>): Promise<string> {
+    await Promise.all([this.#child.exited, forwarded]);
+    this.#line.close();
+    const { signalCode, exitCode } = this.#child;
+    return signalCode === null ? `exit code ${exitCode}` : `signal ${signalCode}`;
+  }
+}
+
+/** The words that start this program anew: the executable is its own, from source it is Bun and the file. */
+function sameProgram(): readonly string[] {
+  return Bun.isStandaloneExecutable ? [process.execPath] : [process.execPath, ...process.execArgv, Bun.main];
+}
+
+/** Passes on whole lines only, so that those of several workers never mix; half a line of one that was killed is no record. */
+async function forwardLines(stream: ReadableStream<Uint8Array<ArrayBuffer>>, write: (lines: string) => void): Promise<void> {
+  let rest = "";
+  for await (const part of stream.pipeThrough(new TextDecoderStream())) {
+    const text = rest + part;
+    const end = text.lastIndexOf("\n") + 1;
+    rest = text.slice(end);
+    if (end > 0) write(text.slice(0, end));
+  }
+}
