@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client } from "./support/client.ts";
@@ -52,9 +52,9 @@ async function metric(server: Server, name: string): Promise<number> {
 }
 
 /** The executable, from the first moment. */
-async function launch(env: Record<string, string>) {
+async function launch(env: Record<string, string>, program?: string) {
   const cwd = mkdtempSync(join(tmpdir(), "lockstep-empty-"));
-  const child = Bun.spawn([await executable()], { cwd, env: { PORT: "0", ...env }, stdout: "pipe", stderr: "pipe" });
+  const child = Bun.spawn([program ?? (await executable())], { cwd, env: { PORT: "0", ...env }, stdout: "pipe", stderr: "pipe" });
   const said = { stdout: "" };
   const read = (async () => {
     for await (const part of child.stdout.pipeThrough(new TextDecoderStream())) said.stdout += part;
@@ -180,6 +180,25 @@ describe("a worker that", () => {
     expect(await server.end()).toBe(0);
     expect(server.lines("a worker was started again").length).toBe(4);
   });
+
+  // Elsewhere than on Linux the program is found by its file.
+  test.skipIf(process.platform !== "linux")(
+    "ends is followed by one of the same program, also when its file has been replaced",
+    async () => {
+      const folder = mkdtempSync(join(tmpdir(), "lockstep-moved-"));
+      const program = join(folder, "lockstep");
+      copyFileSync(await executable(), program);
+      const { child, said, finished } = await launch({ WORKERS: "2", REDIS_URL: redis.url }, program);
+      await waitFor("it to listen", () => said.stdout.includes('"listening"'));
+      rmSync(program);
+      writeFileSync(program, "#!/bin/sh\nexit 7\n", { mode: 0o755 });
+      process.kill(childrenOf(child.pid)[0] ?? 0, "SIGKILL");
+      await waitFor("the next one", () => said.stdout.includes('"a worker was started again"'));
+      child.kill("SIGTERM");
+      expect(await finished()).toMatchObject({ code: 0, stderr: "" });
+      rmSync(folder, { recursive: true });
+    },
+  );
 
   test("is told to end drains alone, and another follows", async () => {
     const server = await start();

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import type { ConfigFile } from "../config/file.ts";
 import { Line } from "./line.ts";
 import { WORKER_WORD, type SupervisorAnswers, type WorkerAnswers } from "./orders.ts";
@@ -34,6 +35,8 @@ export class WorkerProcess {
     };
     this.#line = new Line<WorkerAnswers>((message) => this.#child.send(message), { ...answers, order });
     this.#child = Bun.spawn([...sameProgram(), WORKER_WORD], {
+      // So that lists of processes name the program, however it is found.
+      argv0: process.execPath,
       stdin: "ignore",
       stdout: "pipe",
       stderr: "inherit",
@@ -116,9 +119,13 @@ export class WorkerProcess {
   }
 }
 
+/** Where Linux keeps the program of a process, also when its file has been replaced by a newer one, or is gone (proc_pid_exe(5)). */
+const OWN_PROGRAM = "/proc/self/exe";
+
 /** The words that start this program anew: the executable is its own, from source it is Bun and the file. */
 function sameProgram(): readonly string[] {
-  return Bun.isStandaloneExecutable ? [process.execPath] : [process.execPath, ...process.execArgv, Bun.main];
+  if (!Bun.isStandaloneExecutable) return [process.execPath, ...process.execArgv, Bun.main];
+  return [existsSync(OWN_PROGRAM) ? OWN_PROGRAM : process.execPath];
 }
 
 /** Passes on whole lines only, so that those of several workers never mix; half a line of one that was killed is no record. */
