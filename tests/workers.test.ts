@@ -106,6 +106,28 @@ describe("several workers", () => {
     expect(await alone.end()).toBe(0);
   });
 
+  test("broadcast each tick once, and disconnect a subject wherever it is", async () => {
+    const config = file(
+      '[[channels]]\npath = "tick"\naccess = "open"\n[[broadcasts]]\npath = "tick"\npattern = "* * * * * *"\nmessage = "{time}"\n',
+    );
+    const secret = "a secret of more than thirty-two bytes";
+    const server = await start({ LOCKSTEP_CONFIG: config, LOCKSTEP_API_KEY: API_KEY, LOCKSTEP_JWT_SECRET: secret });
+    const token = await run(["token", "--sub", "alice", "--subscribe", "tick"], { LOCKSTEP_JWT_SECRET: secret });
+    const headers = bearer(token.stdout.trim());
+    const alice = await Promise.all(Array.from({ length: CROWD }, () => Client.join(server.port, "/ws/tick", { headers })));
+    const others = await crowd(server, "tick");
+    for (const client of [...alice, ...others]) {
+      const ticks = await client.receive(3);
+      expect(new Set(ticks).size).toBe(ticks.length);
+    }
+    const order = { method: "POST", headers: bearer(API_KEY), body: JSON.stringify({ sub: "alice" }) };
+    expect((await fetch(`${server.url}/disconnect`, order)).status).toBe(200);
+    for (const client of alice) expect(await client.receiveClose()).toBe(3003);
+    expect(others.filter(({ closed }) => closed)).toEqual([]);
+    for (const client of others) client.destroy();
+    expect(await server.end()).toBe(0);
+  });
+
   test("do not share it with those of a server that is started at the same moment", async () => {
     const env = { PORT: String(await freePort()), WORKERS: "2", REDIS_URL: redis.url };
     const both = await Promise.all([launch(env), launch(env)]);

@@ -22,13 +22,19 @@ export interface SupervisorOptions {
   readonly write: (lines: string) => void;
 }
 
+interface Listening {
+  readonly url: string;
+  /** Their process ids. */
+  readonly workers: readonly number[];
+}
+
 /**
  * Starts as many processes of the same program as the configuration says, on one port, and keeps them: who dies or hangs is followed
  * by another, and what one is asked of all is answered here. It has no clients itself.
  */
 export class Supervisor {
   /** Where clients are accepted, once all workers do so. Rejects, when all have ended, where one cannot. */
-  readonly listening: Promise<{ url: string; workers: readonly (number | undefined)[] }>;
+  readonly listening: Promise<Listening>;
   readonly #config: Config;
   readonly #port: SharedPort;
   readonly #places: readonly Place[];
@@ -80,10 +86,10 @@ export class Supervisor {
     return (this.#drained ??= this.#close());
   }
 
-  async #listen(): Promise<{ url: string; workers: readonly (number | undefined)[] }> {
+  async #listen(): Promise<Listening> {
     try {
       const [url = ""] = await Promise.all(this.#places.map(({ opened }) => opened));
-      return { url, workers: this.#places.map(({ pid }) => pid) };
+      return { url, workers: this.#places.flatMap(({ pid = [] }) => pid) };
     } catch (error) {
       await this.drain();
       throw error;

@@ -1,11 +1,8 @@
 import { existsSync } from "node:fs";
 import type { ConfigFile } from "../config/file.ts";
+import { Heartbeat } from "./heartbeat.ts";
 import { Line } from "./line.ts";
 import { WORKER_WORD, type SupervisorAnswers, type WorkerAnswers } from "./orders.ts";
-
-/** Turns of the supervisor without an answer after which a worker is taken for hung, and for a process that has yet to start. */
-const MAX_MISSES = 10;
-const MAX_MISSES_AT_START = 60;
 
 export interface WorkerProcessOptions {
   readonly answers: SupervisorAnswers;
@@ -17,20 +14,19 @@ export interface WorkerProcessOptions {
 export class WorkerProcess {
   /** How it ended, in words; its last line has been written then. */
   readonly ended: Promise<string>;
-  readonly startedMs = performance.now();
   /** What it has counted, as far as it said. */
   lasting: readonly object[] = [];
   readonly #child: Bun.Subprocess<"ignore", "pipe", "inherit">;
   readonly #line: Line<WorkerAnswers>;
-  #greeted = false;
-  #unanswered = false;
-  #misses = 0;
+  // Without a bound: where the line has closed and the process goes on, it never answers again.
+  readonly #heartbeat = new Heartbeat(async () => this.#keep(await this.#line.ask("beat", undefined)));
+  #isUp = false;
 
   /** @throws the system's error where no process can be started */
   constructor({ answers, write }: WorkerProcessOptions) {
     const order: SupervisorAnswers["order"] = () => {
-      this.#greeted = true;
-      this.#misses = 0;
+      this.#isUp = true;
+      this.#heartbeat.up();
       return answers.order();
     };
     this.#line = new Line<WorkerAnswers>((message) => this.#child.send(message), { ...answers, order });
@@ -68,7 +64,7 @@ export class WorkerProcess {
   /** It goes by another file from now on, also where it is still about to serve. */
   async reload(file: ConfigFile): Promise<void> {
     // Who has not asked for its order yet will find the file in it.
-    if (this.#greeted) await this.#line.ask("reload", file);
+    if (this.#isUp) await this.#line.ask("reload", file);
   }
 
   /** Whether it turns. */
@@ -87,22 +83,9 @@ export class WorkerProcess {
     return readings?.passing;
   }
 
-  /**
-   * Is called once a second; whether it has been silent for so many of these turns that it must be hung. Turns are counted rather than
-   * time, and only those that came in time: a machine that stood still has let nobody answer.
-   */
+  /** Is called once a second, `onTime` or after a stall. Whether it must be hung. */
   isHung(onTime: boolean): boolean {
-    if (this.#unanswered || !this.#greeted) this.#misses = onTime ? this.#misses + 1 : 0;
-    else void this.#beat();
-    return this.#misses >= (this.#greeted ? MAX_MISSES : MAX_MISSES_AT_START);
-  }
-
-  async #beat(): Promise<void> {
-    this.#unanswered = true;
-    // Where the line has closed and the process goes on, it stays unanswered.
-    if (!this.#keep(await this.#line.ask("beat", undefined))) return;
-    this.#unanswered = false;
-    this.#misses = 0;
+    return this.#heartbeat.turn(onTime);
   }
 
   /** Whether there is something to keep. */
