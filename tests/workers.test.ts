@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -22,6 +22,13 @@ beforeAll(async () => {
   redis = await RedisServer.start();
 });
 afterAll(() => redis.stop());
+
+const launched = new Set<Bun.Subprocess>();
+// What a failed test has left behind.
+afterEach(() => {
+  for (const child of launched) child.kill("SIGKILL");
+  launched.clear();
+});
 
 /** A server of three workers. */
 function start(env: Record<string, string> = {}): Promise<Server> {
@@ -55,6 +62,7 @@ async function metric(server: Server, name: string): Promise<number> {
 async function launch(env: Record<string, string>, program?: string) {
   const cwd = mkdtempSync(join(tmpdir(), "lockstep-empty-"));
   const child = Bun.spawn([program ?? (await executable())], { cwd, env: { PORT: "0", ...env }, stdout: "pipe", stderr: "pipe" });
+  launched.add(child);
   const said = { stdout: "" };
   const read = (async () => {
     for await (const part of child.stdout.pipeThrough(new TextDecoderStream())) said.stdout += part;
@@ -148,6 +156,7 @@ describe("several workers", () => {
       stdout: "pipe",
       stderr: "inherit",
     });
+    launched.add(child);
     let log = "";
     const read = (async () => {
       for await (const part of child.stdout.pipeThrough(new TextDecoderStream())) log += part;
