@@ -1,59 +1,89 @@
-import { connect, type Socket } from "node:net";
-import { frame } from "../support/client.ts";
+/**
+ * The load: a process of its own, so that it can have a core of its own. It joins, publishes, counts and prints one line of JSON:
+ * `Measured`, or `{"fault":"…"}`. The bench starts it with a `Plan` in JSON as its one argument.
+ */
+import { envelopes } from "./envelopes.ts";
+import { joinAll } from "./joining.ts";
+import { faultsOf } from "./ledger.ts";
+import type { LoadClient } from "./load-client.ts";
+import type { Measured, Plan } from "./plan.ts";
+import { residentBytes, usageOf, usedUs } from "./proc.ts";
+import { Traffic } from "./traffic.ts";
 
-/** A client that counts frames and, if it publishes, keeps a window of messages in flight. It reads no payloads, so it is cheap. */
-export class LoadClient {
-  received = 0;
-  readonly #socket: Socket;
-  readonly #window: number;
-  readonly #message: Buffer;
-  readonly #frameBytes: number;
-  #publishing = false;
-  #bytes = 0;
+/** After the last join, and before memory is looked at. */
+const SETTLE_MS = 300;
+/** What is in flight at the end has arrived, or will not. */
+const QUIET_MS = 1500;
 
-  private constructor(socket: Socket, window: number, messageBytes: number) {
-    this.#socket = socket;
-    this.#window = window;
-    this.#message = frame(1, "x".repeat(messageBytes));
-    this.#frameBytes = messageBytes + (messageBytes < 126 ? 2 : 4);
-    socket.on("data", (data: Buffer) => this.#count(data.length));
-  }
+async function run(plan: Plan): Promise<Measured> {
+  const envelope = envelopes[plan.envelope];
+  const traffic = new Traffic(plan, envelope);
+  const bytesBefore = residentBytes(plan.serverPids);
+  const joinedFrom = performance.now();
+  const clients = await joinAll(plan, envelope, traffic);
+  const joinSeconds = (performance.now() - joinedFrom) / 1000;
+  const emptied = Promise.withResolvers<never>();
+  let left = clients.length;
+  traffic.onClosed = () => {
+    left -= 1;
+    if (left === 0) emptied.reject(new Error("the server ended all connections"));
+  };
+  const rest = async (): Promise<Measured> => {
+    await Bun.sleep(SETTLE_MS);
+    if (plan.window > 0) traffic.start();
+    await Bun.sleep(plan.warmUpMs);
+    traffic.measure();
+    const before = look(plan, traffic);
+    await Bun.sleep(plan.seconds * 1000);
+    const after = look(plan, traffic);
+    traffic.stop();
+    const bytesAfter = residentBytes(plan.serverPids);
+    await settle(traffic, clients);
+    return {
+      connections: clients.length,
+      joinSeconds,
+      seconds: (after.atMs - before.atMs) / 1000,
+      published: after.published - before.published,
+      deliveries: after.deliveries - before.deliveries,
+      serverCpuUs: usedUs(before.servers, after.servers),
+      redisCpuUs: usedUs(before.redis, after.redis),
+      loadCpuUs: usedUs(before.load, after.load),
+      p50Us: traffic.latencies.quantile(0.5),
+      p99Us: traffic.latencies.quantile(0.99),
+      faults: faultsOf(clients),
+      bytesBefore,
+      bytesAfter,
+    };
+  };
+  return Promise.race([rest(), emptied.promise]);
+}
 
-  /** Joins a channel. With a window of 0 it only listens. */
-  static join(port: number, target: string, window: number, messageBytes: number): Promise<LoadClient> {
-    return new Promise((resolve, reject) => {
-      const socket = connect({ port, host: "127.0.0.1", noDelay: true });
-      socket.once("error", reject);
-      socket.once("data", (answer) => {
-        if (!answer.toString("latin1").startsWith("HTTP/1.1 101")) reject(new Error(`${target}: ${answer.toString("latin1")}`));
-        else resolve(new LoadClient(socket, window, messageBytes));
-      });
-      const handshake =
-        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-      socket.write(`GET ${target} HTTP/1.1\r\nHost: 127.0.0.1\r\n${handshake}`);
-    });
-  }
+function look({ serverPids, redisPids }: Plan, { published, deliveries }: Traffic) {
+  return {
+    atMs: performance.now(),
+    published,
+    deliveries,
+    servers: usageOf(serverPids),
+    redis: usageOf(redisPids),
+    load: usageOf([process.pid]),
+  };
+}
 
-  start(): void {
-    this.#publishing = this.#window > 0;
-    for (let index = 0; index < this.#window; index += 1) this.#socket.write(this.#message);
-  }
-
-  stop(): void {
-    this.#publishing = false;
-  }
-
-  close(): void {
-    this.#socket.destroy();
-  }
-
-  /** All frames are of one size, so bytes are frames. */
-  #count(bytes: number): void {
-    this.#bytes += bytes;
-    const whole = Math.floor(this.#bytes / this.#frameBytes);
-    this.#bytes -= whole * this.#frameBytes;
-    this.received += whole;
-    if (this.#publishing && whole > 0)
-      this.#socket.write(whole === 1 ? this.#message : Buffer.concat(Array.from({ length: whole }, () => this.#message)));
+/** Waits until everybody has everything, or nothing has come for a while. What is doubled may come late, so it waits a little in any case. */
+async function settle(traffic: Traffic, clients: readonly LoadClient[]): Promise<void> {
+  let seen = traffic.deliveries;
+  let quietMs = 0;
+  while (quietMs < QUIET_MS) {
+    await Bun.sleep(100);
+    if (faultsOf(clients).lost === 0 && traffic.deliveries === seen) return;
+    quietMs = traffic.deliveries === seen ? quietMs + 100 : 0;
+    seen = traffic.deliveries;
   }
 }
+
+const answer = await run(JSON.parse(process.argv[2] ?? "")).catch((error: unknown) => ({
+  fault: error instanceof Error ? error.message : String(error),
+}));
+// The process ends with its sockets, at once.
+await Bun.write(Bun.stdout, `${JSON.stringify(answer)}\n`);
+process.exit(0);

@@ -1,99 +1,77 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { executable } from "../support/executable.ts";
-import { LoadClient } from "./load.ts";
+import { freePort } from "../support/redis.ts";
+import { accepting, listening, type Child, type Children } from "./children.ts";
+import { placed, type Cores } from "./machine.ts";
+import type { Measured, Plan } from "./plan.ts";
+import type { ServerKind } from "./servers.ts";
+import type { Workload } from "./workloads.ts";
 
-export interface Workload {
-  readonly name: string;
-  readonly channels: number;
-  readonly subscribers: number;
-  /** Messages in flight for each channel. */
-  readonly window: number;
+export interface Run {
+  readonly seconds: number;
+  readonly warmUpMs: number;
+  /** Of the server, on one Redis. */
+  readonly instances: number;
 }
 
-export const workloads: readonly Workload[] = [
-  { name: "fan-out to 500, one in flight", channels: 1, subscribers: 500, window: 1 },
-  { name: "fan-out to 500, 32 in flight", channels: 1, subscribers: 500, window: 32 },
-  { name: "echo on 200 channels", channels: 200, subscribers: 1, window: 1 },
-];
+const LOAD = join(import.meta.dir, "load.ts");
+const HOST = "127.0.0.1";
 
-export const MESSAGE_BYTES = 128;
-const CONTROL = join(import.meta.dir, "control.ts");
-
-export interface Target {
-  readonly name: string;
-  readonly command: readonly string[];
-  readonly env: Readonly<Record<string, string>>;
-}
-
-/** Lockstep, and what it is measured against. */
-export async function targets(): Promise<Target[]> {
-  const config = join(import.meta.dir, "bench.toml");
-  return [
-    { name: "lockstep", command: [await executable(), "--config", config], env: { PORT: "0", LOG_LEVEL: "info" } },
-    { name: "control", command: [process.execPath, CONTROL], env: {} },
-  ];
-}
-
-/** CPU microseconds that a process has used so far. Linux only. */
-async function cpuMicroseconds(pid: number): Promise<number> {
-  const stat = await Bun.file(`/proc/${pid}/stat`).text();
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  const ticksPerSecond = 100;
-  return ((Number(fields[11]) + Number(fields[12])) * 1_000_000) / ticksPerSecond;
-}
-
-/** Starts a target; both print a JSON line with the url that they listen on. */
-async function start(target: Target): Promise<{ child: Bun.Subprocess; port: number }> {
-  const child = Bun.spawn([...target.command], { env: { ...target.env }, stdout: "pipe", stderr: "inherit" });
-  let text = "";
-  for await (const part of child.stdout.pipeThrough(new TextDecoderStream())) {
-    text += part;
-    const url = /"url":"([^"]+)"/.exec(text)?.[1];
-    if (url !== undefined) return { child, port: Number(new URL(url).port) };
-  }
-  throw new Error(`${target.name} did not start: ${text}`);
-}
-
-export interface Result {
-  /** Deliveries a second. */
-  readonly perSecond: number;
-  /** Microseconds of CPU for each delivery, user and system, of the server's process alone. */
-  readonly cpu: number;
-  /** Deliveries that did not come. */
-  readonly lost: number;
-}
-
-/** Starts a target, loads it and ends it. */
-export async function measure(target: Target, workload: Workload, seconds: number): Promise<Result> {
-  const { child, port } = await start(target);
+/** Starts a server (with a Redis of its own, where it needs one), loads it, and ends both. Rejects with what went wrong. */
+export async function measure(
+  children: Children,
+  cores: Cores | undefined,
+  server: ServerKind,
+  workload: Workload,
+  { seconds, warmUpMs, instances }: Run,
+): Promise<Measured> {
+  const folder = mkdtempSync(join(tmpdir(), "lockstep-bench-"));
+  const started: Child[] = [];
+  const start = (command: readonly string[], core: number | undefined, env?: Readonly<Record<string, string>>): Child => {
+    const child = children.start(placed(command, core), env);
+    started.push(child);
+    return child;
+  };
   try {
-    const clients: LoadClient[] = [];
-    for (let channel = 0; channel < workload.channels; channel += 1) {
-      for (let index = 0; index < workload.subscribers; index += 1) {
-        clients.push(await LoadClient.join(port, `/ws/rooms/${channel}`, index === 0 ? workload.window : 0, MESSAGE_BYTES));
-      }
+    const env: Record<string, string> = { PORT: "0", HOST: "0.0.0.0", LOG_LEVEL: "info" };
+    const redis: Child[] = [];
+    if (server.needsRedis) {
+      const port = await freePort();
+      const words = ["--port", String(port), "--bind", HOST, "--save", "", "--appendonly", "no", "--dir", folder];
+      const child = start(["redis-server", ...words], cores?.load);
+      await accepting(child, port);
+      redis.push(child);
+      env["REDIS_URL"] = `redis://${HOST}:${port}`;
     }
-    for (const client of clients) client.start();
-    await Bun.sleep(500);
-    const counted = (): number => clients.reduce((sum, client) => sum + client.received, 0);
-    const before = { cpu: await cpuMicroseconds(child.pid), count: counted(), at: performance.now() };
-    await Bun.sleep(seconds * 1000);
-    const count = counted() - before.count;
-    const cpu = ((await cpuMicroseconds(child.pid)) - before.cpu) / count;
-    const perSecond = (count * 1000) / (performance.now() - before.at);
-    for (const client of clients) client.stop();
-    await Bun.sleep(300);
-    // Everybody on a channel has seen as much as its publisher, once all has arrived.
-    const most = Math.max(...clients.map((client) => client.received));
-    const lost = workload.channels > 1 ? 0 : clients.reduce((sum, client) => sum + most - client.received, 0);
-    for (const client of clients) client.close();
-    return { perSecond, cpu, lost };
+    const command = await server.command();
+    const servers = Array.from({ length: instances }, () => start(command, cores?.server, env));
+    const ports = await Promise.all(servers.map(listening));
+    const plan: Plan = {
+      ...workload,
+      ports,
+      envelope: server.envelope,
+      warmUpMs,
+      seconds,
+      serverPids: servers.map(({ pid }) => pid),
+      redisPids: redis.map(({ pid }) => pid),
+    };
+    const load = start([process.execPath, LOAD, JSON.stringify(plan)], cores?.load);
+    await load.ended();
+    return await answerOf(load, servers);
   } finally {
-    child.kill("SIGKILL");
-    await child.exited;
+    await Promise.all(started.map((child) => children.end(child)));
+    rmSync(folder, { recursive: true, force: true });
   }
 }
 
-export function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
+async function answerOf(load: Child, servers: readonly Child[]): Promise<Measured> {
+  const answer: Measured | { fault: string } | undefined = load.output === "" ? undefined : JSON.parse(load.output);
+  for (const server of servers.filter(({ hasEnded }) => hasEnded)) {
+    await server.ended();
+    throw new Error(`the server died (${server.epitaph})`);
+  }
+  if (answer === undefined) throw new Error(`the load ended without an answer (${load.epitaph})`);
+  if ("fault" in answer) throw new Error(answer.fault);
+  return answer;
 }

@@ -1,4 +1,6 @@
-/** The control of the bench: what Bun's own server and topics cost, with nothing around them. */
+/** What Bun's own server and topics cost, with nothing around them: the control of Lockstep on its embedded bus. */
+import { announce } from "./announce.ts";
+
 const server = Bun.serve({
   port: 0,
   hostname: "0.0.0.0",
@@ -8,7 +10,11 @@ const server = Bun.serve({
   },
   websocket: {
     data: { topic: "" },
+    // As Lockstep sets them: they decide what a frame costs.
     perMessageDeflate: false,
+    backpressureLimit: 0,
+    idleTimeout: 0,
+    sendPings: false,
     open(socket) {
       socket.subscribe(socket.data.topic);
     },
@@ -17,4 +23,4 @@ const server = Bun.serve({
     },
   },
 });
-process.stdout.write(`${JSON.stringify({ url: server.url.href })}\n`);
+announce(server.port ?? 0);

@@ -1,0 +1,69 @@
+/** `bun run bench`: measures, and prints what came of it. Standard output is the report, standard error the progress. */
+import { writeFileSync } from "node:fs";
+import { Children } from "./children.ts";
+import { describeMachine } from "./machine.ts";
+import { HELP, parseOptions, UsageError, type Options } from "./options.ts";
+import { faultLines, tables } from "./report.ts";
+import { runBench } from "./results.ts";
+import { header, toJson } from "./summary.ts";
+import { versions } from "./versions.ts";
+
+const children = new Children();
+
+async function main(): Promise<number> {
+  const options = parseOptions(process.argv.slice(2));
+  if (options.action === "help") print(HELP);
+  else if (options.action === "list") print(listing(options));
+  else return run(options);
+  return 0;
+}
+
+async function run(options: Options): Promise<number> {
+  const machine = describeMachine();
+  const missing = options.servers.flatMap((server) => {
+    const reason = server.missing();
+    return reason === undefined ? [] : [{ name: server.name, reason }];
+  });
+  const servers = options.servers.filter(({ name }) => !missing.some((one) => one.name === name));
+  const command = ["bun run bench", ...process.argv.slice(2)].join(" ");
+  const about = { command, machine, versions: versions(), missing, options };
+  print(header(about));
+  const results = await runBench({ ...options, servers }, machine, children, (line) => process.stderr.write(`${line}\n`));
+  print(`${faultLines(results).join("\n")}\n\n${tables(results)}`);
+  if (options.json !== undefined) writeFileSync(options.json, toJson(about, results));
+  const ours = results.filter(({ server }) => server.name.startsWith("lockstep"));
+  const isClean = ours.every(
+    ({ failure, measured }) => failure === undefined && measured.every(({ faults }) => Object.values(faults).every((n) => n === 0)),
+  );
+  return isClean ? 0 : 1;
+}
+
+function listing({ servers, workloads }: Options): string {
+  const lines = [
+    "servers:",
+    ...servers.map((server) => `  ${server.name.padEnd(18)}${server.missing() ?? server.describe()}`),
+    "workloads:",
+    ...workloads.map(({ name, title }) => `  ${name.padEnd(18)}${title}`),
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+function print(text: string): void {
+  process.stdout.write(text);
+}
+
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+  process.on(signal, () => {
+    // What runs is ended before this process is: its servers and its Redis would go on without it.
+    void children.endAll().then(() => process.exit(130));
+  });
+}
+
+main().then(
+  (code) => process.exit(code),
+  async (error: unknown) => {
+    await children.endAll();
+    process.stderr.write(`bench: ${error instanceof Error ? error.message : String(error)}\n`);
+    process.exit(error instanceof UsageError ? 2 : 1);
+  },
+);

@@ -1,0 +1,117 @@
+import { medians, ratios, type FigureName, type Ratios } from "./figures.ts";
+import { faultNames, type Faults } from "./plan.ts";
+import type { Result } from "./results.ts";
+import type { Workload } from "./workloads.ts";
+
+interface Column {
+  readonly title: string;
+  readonly figure: FigureName;
+  readonly show: (value: number) => string;
+}
+
+const whole = (value: number): string => Math.round(value).toLocaleString("en-US");
+const fixed = (digits: number) => (value: number) => value.toFixed(digits);
+const mega = (value: number): string => (value / 1e6).toFixed(0);
+const percent = (value: number): string => `${(value * 100).toFixed(0)} %`;
+const milli = (value: number): string => (value / 1000).toFixed(value < 1000 ? 3 : value < 10_000 ? 2 : 1);
+
+const traffic: readonly Column[] = [
+  { title: "deliveries/s", figure: "deliveriesPerSecond", show: whole },
+  { title: "server CPU µs/delivery", figure: "serverUsPerDelivery", show: fixed(2) },
+  { title: "Redis CPU µs/message", figure: "redisUsPerMessage", show: fixed(2) },
+  { title: "p50 ms", figure: "p50Us", show: milli },
+  { title: "p99 ms", figure: "p99Us", show: milli },
+  { title: "memory MB", figure: "serverBytes", show: mega },
+  { title: "load's core busy", figure: "loadBusy", show: percent },
+];
+
+const standing: readonly Column[] = [
+  { title: "bytes/connection", figure: "bytesPerConnection", show: whole },
+  { title: "memory MB", figure: "serverBytes", show: mega },
+  { title: "server CPU while idle", figure: "serverBusy", show: (value) => `${(value * 100).toFixed(2)} %` },
+];
+
+/** What is compared with the control, and under which name. */
+const compared: Readonly<Record<Workload["shows"], readonly (readonly [FigureName, string])[]>> = {
+  deliveries: [
+    ["deliveriesPerSecond", "rate"],
+    ["serverUsPerDelivery", "CPU"],
+  ],
+  latency: [
+    ["p50Us", "p50"],
+    ["serverUsPerDelivery", "CPU"],
+  ],
+  memory: [["bytesPerConnection", "bytes"]],
+};
+
+/** One table for each workload, in Markdown. */
+export function tables(results: readonly Result[]): string {
+  return [...Map.groupBy(results, ({ workload }) => workload)].map(([workload, rows]) => tableOf(workload, rows)).join("\n");
+}
+
+function tableOf(workload: Workload, rows: readonly Result[]): string {
+  const columns = workload.shows === "memory" ? standing : traffic;
+  const head = ["server", ...columns.map(({ title }) => title), "against the control"];
+  const lines = rows.map((row) => {
+    const { name } = row.server;
+    if (row.figures.length === 0) return [name, ...columns.map(() => "–"), row.failure ?? ""];
+    const middle = medians(row.figures);
+    const cells = columns.map(({ figure, show }) => cell(middle[figure], show));
+    return [name, ...cells, row.failure === undefined ? comparison(row, rows) : row.failure];
+  });
+  return `${workload.title}\n\n${table([head, ...lines])}`;
+}
+
+function cell(value: number | null, show: (value: number) => string): string {
+  return value === null ? "–" : show(value);
+}
+
+function comparison(row: Result, rows: readonly Result[]): string {
+  const found = ratiosOf(row, rows);
+  const parts = compared[row.workload.shows].flatMap(([figure, name]) => {
+    const ratio = found[figure];
+    return ratio === undefined ? [] : `${name} ×${ratio.toFixed(2)}`;
+  });
+  return parts.length === 0 ? "" : `${parts.join(", ")} of ${row.server.control ?? ""}`;
+}
+
+/** What a server's figures are, divided by its control's under the same workload. */
+export function ratiosOf(row: Result, rows: readonly Result[]): Ratios {
+  const control = rows.find(({ server, workload }) => server.name === row.server.control && workload === row.workload);
+  return control === undefined ? {} : ratios(row.figures, control.figures);
+}
+
+/** Rows of one width; the first is the head, and the first and last columns stand to the left. */
+export function table(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? "").length)));
+  const last = widths.length - 1;
+  const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
+  const padded = rows.map((row) =>
+    line(
+      widths.map((width, column) =>
+        column === 0 || column === last ? (row[column] ?? "").padEnd(width) : (row[column] ?? "").padStart(width),
+      ),
+    ),
+  );
+  const rule = line(widths.map((width, column) => (column === 0 || column === last ? "-".repeat(width) : `${"-".repeat(width - 1)}:`)));
+  return [padded[0] ?? "", rule, ...padded.slice(1)].map((text) => `${text}\n`).join("");
+}
+
+/** What must not have happened, before any figure: one line for each run in which it did. */
+export function faultLines(results: readonly Result[]): string[] {
+  const lines = results.flatMap(({ server, workload, measured }) =>
+    measured.flatMap(({ faults }, round) => {
+      const found = describeFaults(faults);
+      return found === "" ? [] : `!!! ${server.name}, ${workload.name}, round ${round + 1}: ${found}`;
+    }),
+  );
+  const deliveries = results.reduce((sum, { measured }) => sum + measured.reduce((part, one) => part + one.deliveries, 0), 0);
+  const of = `of ${whole(deliveries)} measured deliveries and those before and after them`;
+  return lines.length === 0
+    ? [`Nothing was lost, doubled or reordered, ${of}.`]
+    : [`!!! NOT EVERYTHING CAME AS IT SHOULD, ${of}:`, ...lines];
+}
+
+export function describeFaults(faults: Faults): string {
+  return faultNames.flatMap((name) => (faults[name] === 0 ? [] : `${whole(faults[name])} ${name}`)).join(", ");
+}
