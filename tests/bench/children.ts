@@ -46,13 +46,19 @@ export class Child {
   async end(): Promise<void> {
     this.signal("SIGTERM");
     const inTime = await Promise.race([this.#process.exited.then(() => true), Bun.sleep(GRACE_MS).then(() => false)]);
-    if (!inTime) this.signal("SIGKILL");
+    if (!inTime) this.#kill();
     await this.#process.exited;
   }
 
   signal(signal: NodeJS.Signals): void {
     if (this.hasEnded) return;
     this.#process.kill(signal);
+  }
+
+  /** Also what it has started to serve, which would outlive it. */
+  #kill(): void {
+    if (this.pid !== this.#process.pid) Bun.spawnSync(["kill", "-9", String(this.pid)], { stderr: "ignore" });
+    this.signal("SIGKILL");
   }
 
   async #hear(stream: ReadableStream<Uint8Array<ArrayBuffer>>, name: "out" | "errors"): Promise<void> {
@@ -66,8 +72,11 @@ export class Child {
 /** All processes of a bench: whatever happens, none is left behind. */
 export class Children {
   readonly #running = new Set<Child>();
+  #isOver = false;
 
+  /** Throws once all have been ended: what is under way then must not start another one. */
   start(command: readonly string[], env: Readonly<Record<string, string>> = {}): Child {
+    if (this.#isOver) throw new Error("the bench was ended");
     const child = new Child(command, env);
     this.#running.add(child);
     return child;
@@ -79,6 +88,7 @@ export class Children {
   }
 
   async endAll(): Promise<void> {
+    this.#isOver = true;
     await Promise.all([...this.#running].map((child) => this.end(child)));
   }
 }

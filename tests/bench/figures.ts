@@ -18,6 +18,9 @@ export interface Figures {
 
 export type FigureName = keyof Figures;
 
+/** With fewer, a server's memory grows by what its code takes, not by what they do. */
+const MIN_CONNECTIONS = 1000;
+
 export function figuresOf(measured: Measured, hasRedis: boolean): Figures {
   const { deliveries, published, seconds, connections } = measured;
   return {
@@ -27,7 +30,7 @@ export function figuresOf(measured: Measured, hasRedis: boolean): Figures {
     p50Us: measured.p50Us,
     p99Us: measured.p99Us,
     serverBytes: measured.bytesAfter,
-    bytesPerConnection: divide(measured.bytesAfter - measured.bytesBefore, connections),
+    bytesPerConnection: connections < MIN_CONNECTIONS ? null : divide(measured.bytesAfter - measured.bytesBefore, connections),
     serverBusy: divide(measured.serverCpuUs, seconds * 1e6),
     loadBusy: divide(measured.loadCpuUs, seconds * 1e6),
     loadUsPerDelivery: divide(measured.loadCpuUs, deliveries),

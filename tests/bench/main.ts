@@ -3,10 +3,13 @@ import { writeFileSync } from "node:fs";
 import { Children } from "./children.ts";
 import { describeMachine } from "./machine.ts";
 import { HELP, parseOptions, UsageError, type Options } from "./options.ts";
-import { faultLines, tables } from "./report.ts";
-import { runBench } from "./results.ts";
+import { plot } from "./plot.ts";
+import { describeFaults, faultLines, sweepTable, tables } from "./report.ts";
+import { runBench, type Result } from "./results.ts";
+import { stepsOf, sweeps as allSweeps } from "./scale.ts";
 import { header, toJson } from "./summary.ts";
 import { versions } from "./versions.ts";
+import type { Workload } from "./workloads.ts";
 
 const children = new Children();
 
@@ -26,24 +29,38 @@ async function run(options: Options): Promise<number> {
   });
   const servers = options.servers.filter(({ name }) => !missing.some((one) => one.name === name));
   const command = ["bun run bench", ...process.argv.slice(2)].join(" ");
-  const about = { command, machine, versions: versions(), missing, options };
+  const sweeps = options.sweeps.map((sweep) => ({ sweep, ...stepsOf(sweep, machine) }));
+  const about = { command, machine, versions: versions(), missing, options, notes: sweeps.flatMap(({ notes }) => notes) };
   print(header(about));
-  const results = await runBench({ ...options, servers }, machine, children, (line) => process.stderr.write(`${line}\n`));
-  print(`${faultLines(results).join("\n")}\n\n${tables(results)}`);
+  const measure = (workloads: readonly Workload[]): Promise<Result[]> =>
+    runBench({ ...options, workloads, servers }, machine, children, (line) => process.stderr.write(`${line}\n`));
+  const results: Result[] = [];
+  if (sweeps.length === 0) {
+    results.push(...(await measure(options.workloads)));
+    print(`${faultLines(results).join("\n")}\n\n${tables(results)}`);
+  }
+  for (const { sweep, workloads } of sweeps) {
+    const swept = await measure(workloads);
+    results.push(...swept);
+    print(`${faultLines(swept).join("\n")}\n\n${sweepTable(sweep, swept)}\n`);
+  }
   if (options.json !== undefined) writeFileSync(options.json, toJson(about, results));
-  const ours = results.filter(({ server }) => server.name.startsWith("lockstep"));
-  const isClean = ours.every(
-    ({ failure, measured }) => failure === undefined && measured.every(({ faults }) => Object.values(faults).every((n) => n === 0)),
-  );
-  return isClean ? 0 : 1;
+  if (options.svg !== undefined) writeFileSync(options.svg, plot(results));
+  return results.filter(({ server }) => server.name.startsWith("lockstep")).every(isClean) ? 0 : 1;
+}
+
+function isClean({ failure, measured }: Result): boolean {
+  return failure === undefined && measured.every(({ faults }) => describeFaults(faults) === "");
 }
 
 function listing({ servers, workloads }: Options): string {
   const lines = [
     "servers:",
-    ...servers.map((server) => `  ${server.name.padEnd(18)}${server.missing() ?? server.describe()}`),
+    ...servers.map((server) => `  ${server.name.padEnd(18)}${server.about}`),
     "workloads:",
     ...workloads.map(({ name, title }) => `  ${name.padEnd(18)}${title}`),
+    "sweeps:",
+    ...allSweeps.map(({ name, title }) => `  ${name.padEnd(18)}${title}`),
   ];
   return `${lines.join("\n")}\n`;
 }

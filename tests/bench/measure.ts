@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePort } from "../support/redis.ts";
 import { accepting, listening, type Child, type Children } from "./children.ts";
-import { placed, type Cores } from "./machine.ts";
+import { placed, type Machine } from "./machine.ts";
 import type { Measured, Plan } from "./plan.ts";
 import type { ServerKind } from "./servers.ts";
 import type { Workload } from "./workloads.ts";
@@ -11,21 +11,25 @@ import type { Workload } from "./workloads.ts";
 export interface Run {
   readonly seconds: number;
   readonly warmUpMs: number;
-  /** Of the server, on one Redis. */
-  readonly instances: number;
 }
 
 const LOAD = join(import.meta.dir, "load.ts");
+/** Of a process, beside one for each client: a bus, a log, a listening socket, and some more. */
+export const OTHER_FILES = 200;
+const LAST_WORDS_MS = 500;
 const HOST = "127.0.0.1";
 
-/** Starts a server (with a Redis of its own, where it needs one), loads it, and ends both. Rejects with what went wrong. */
+/** Starts a server's instances (on a Redis of their own, where they need one), loads them, and ends all. Rejects with what went wrong. */
 export async function measure(
   children: Children,
-  cores: Cores | undefined,
+  { pinned: cores, maxFiles }: Machine,
   server: ServerKind,
   workload: Workload,
-  { seconds, warmUpMs, instances }: Run,
+  { seconds, warmUpMs }: Run,
 ): Promise<Measured> {
+  const connections = workload.channels * workload.subscribers;
+  if (connections + OTHER_FILES > maxFiles)
+    throw new Error(`${connections} connections take more open files than the ${maxFiles} of this machine`);
   const folder = mkdtempSync(join(tmpdir(), "lockstep-bench-"));
   const started: Child[] = [];
   const start = (command: readonly string[], core: number | undefined, env?: Readonly<Record<string, string>>): Child => {
@@ -45,7 +49,7 @@ export async function measure(
       env["REDIS_URL"] = `redis://${HOST}:${port}`;
     }
     const command = await server.command();
-    const servers = Array.from({ length: instances }, () => start(command, cores?.server, env));
+    const servers = Array.from({ length: workload.instances ?? 1 }, () => start(command, cores?.server, env));
     const ports = await Promise.all(servers.map(listening));
     const plan: Plan = {
       ...workload,
@@ -67,6 +71,8 @@ export async function measure(
 
 async function answerOf(load: Child, servers: readonly Child[]): Promise<Measured> {
   const answer: Measured | { fault: string } | undefined = load.output === "" ? undefined : JSON.parse(load.output);
+  // The load hears of it before the server's end is known.
+  if (answer === undefined || "fault" in answer) await Promise.race([...servers.map((server) => server.ended()), Bun.sleep(LAST_WORDS_MS)]);
   for (const server of servers.filter(({ hasEnded }) => hasEnded)) {
     await server.ended();
     throw new Error(`the server died (${server.epitaph})`);

@@ -1,6 +1,7 @@
 import { closeSync, openSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { serverKinds, type ServerKind } from "./servers.ts";
+import { sweeps, type Sweep } from "./scale.ts";
 import { workloads, type Workload } from "./workloads.ts";
 
 /** The words of the command line make no sense. */
@@ -13,6 +14,9 @@ export interface Options {
   readonly rounds: number;
   readonly seconds: number;
   readonly json: string | undefined;
+  readonly svg: string | undefined;
+  /** Instead of the workloads. */
+  readonly sweeps: readonly Sweep[];
 }
 
 const MAX_ROUNDS = 100;
@@ -22,25 +26,35 @@ const MAX_SECONDS = 600;
 const flags = {
   server: { type: "string", multiple: true },
   workload: { type: "string", multiple: true },
-  rounds: { type: "string", default: "3" },
-  seconds: { type: "string", default: "2" },
+  scale: { type: "string", multiple: true },
+  rounds: { type: "string" },
+  seconds: { type: "string" },
   executable: { type: "string" },
   json: { type: "string" },
+  svg: { type: "string" },
   list: { type: "boolean", default: false },
   help: { type: "boolean", short: "h", default: false },
 } as const;
 
+/** What a run takes where nothing is said: some ten minutes. */
+const usual = { rounds: "3", seconds: "2" };
+/** And a sweep, which is about the shape of a curve: a minute or two. */
+const sweeping = { rounds: "1", seconds: "1", servers: ["lockstep-redis"] };
+
 export const HELP = `The benchmark: Lockstep beside bare Bun.serve and other servers, on this machine.
 
-  bun run bench [--server NAME]... [--workload NAME]... [--rounds N] [--seconds N] [--json FILE] [--executable FILE]
+  bun run bench [--server NAME]... [--workload NAME]... [--rounds N] [--seconds N] [--json FILE] [--svg FILE] [--executable FILE]
+  bun run bench --scale ${sweeps.map(({ name }) => name).join("|")} [--server NAME]... [--rounds N] [--seconds N] [--json FILE]
 
   --server NAME      one of these servers, and no other; may be repeated
   --workload NAME    one of these workloads, and no other; may be repeated
-  --rounds N         how often everything is measured, servers taking turns; medians are printed (${flags.rounds.default})
-  --seconds N        how long each is measured, after half of that to warm up (${flags.seconds.default})
+  --scale NAME       instead of the workloads: how the cost grows with one thing; may be repeated
+  --rounds N         how often everything is measured, servers taking turns; medians are printed (${usual.rounds}; ${sweeping.rounds} with --scale)
+  --seconds N        how long each is measured, after half of that to warm up (${usual.seconds}; ${sweeping.seconds} with --scale)
   --json FILE        writes everything as JSON, each round of it
+  --svg FILE         writes a plot
   --executable FILE  another executable of Lockstep than the one of this tree, which is built first
-  --list             names the servers and workloads
+  --list             names the servers, workloads and sweeps
   --help             this
 
 Exit codes: 0 done, 1 Lockstep lost, doubled or reordered something or died, 2 the flags are wrong.
@@ -49,18 +63,34 @@ Exit codes: 0 done, 1 Lockstep lost, doubled or reordered something or died, 2 t
 /** @throws UsageError */
 export function parseOptions(words: readonly string[]): Options {
   const { values } = parse(words);
+  const defaults = values.scale === undefined ? { ...usual, servers: undefined } : sweeping;
   const kinds = serverKinds(values.executable);
+  const options: Options = {
+    action: values.help ? "help" : values.list ? "list" : "run",
+    servers: chosen("server", kinds, values.server ?? (values.list ? undefined : defaults.servers)),
+    workloads: chosen("workload", workloads, values.workload),
+    sweeps: values.scale === undefined ? [] : chosen("scale", sweeps, values.scale),
+    rounds: numberOf("rounds", values.rounds ?? defaults.rounds, { min: 1, max: MAX_ROUNDS, whole: true }),
+    seconds: numberOf("seconds", values.seconds ?? defaults.seconds, { min: 0.1, max: MAX_SECONDS, whole: false }),
+    json: values.json,
+    svg: values.svg,
+  };
   if (values.executable !== undefined && Bun.which(values.executable) === null)
     throw new UsageError(`--executable takes a file that can be run, and ${JSON.stringify(values.executable)} is none`);
-  expectWritable("json", values.json);
-  return {
-    action: values.help ? "help" : values.list ? "list" : "run",
-    servers: chosen("server", kinds, values.server),
-    workloads: chosen("workload", workloads, values.workload),
-    rounds: numberOf("rounds", values.rounds, { min: 1, max: MAX_ROUNDS, whole: true }),
-    seconds: numberOf("seconds", values.seconds, { min: 0.1, max: MAX_SECONDS, whole: false }),
-    json: values.json,
-  };
+  expectTogether(options, values.workload !== undefined);
+  for (const flag of ["json", "svg"] as const) expectWritable(flag, values[flag]);
+  return options;
+}
+
+/** What cannot be asked for at once. */
+function expectTogether({ sweeps: asked, servers, svg }: Options, hasWorkloads: boolean): void {
+  if (asked.length === 0) return;
+  if (hasWorkloads) throw new UsageError("--scale stands instead of --workload, not beside it");
+  if (svg !== undefined) throw new UsageError("--svg draws workloads, and --scale has none; --json takes both");
+  const bridged = asked.find(({ needsRedis }) => needsRedis);
+  const alone = servers.find(({ needsRedis }) => !needsRedis);
+  if (bridged !== undefined && alone !== undefined)
+    throw new UsageError(`--scale ${bridged.name} takes servers that meet on Redis, and ${alone.name} stands alone`);
 }
 
 function parse(words: readonly string[]) {

@@ -1,6 +1,7 @@
 import { medians, ratios, type FigureName, type Ratios } from "./figures.ts";
 import { faultNames, type Faults } from "./plan.ts";
 import type { Result } from "./results.ts";
+import type { Sweep } from "./scale.ts";
 import type { Workload } from "./workloads.ts";
 
 interface Column {
@@ -31,6 +32,8 @@ const standing: readonly Column[] = [
   { title: "server CPU while idle", figure: "serverBusy", show: (value) => `${(value * 100).toFixed(2)} %` },
 ];
 
+const sweeping: readonly Column[] = [...traffic.slice(0, 6), { title: "bytes/connection", figure: "bytesPerConnection", show: whole }];
+
 /** What is compared with the control, and under which name. */
 const compared: Readonly<Record<Workload["shows"], readonly (readonly [FigureName, string])[]>> = {
   deliveries: [
@@ -60,6 +63,17 @@ function tableOf(workload: Workload, rows: readonly Result[]): string {
     return [name, ...cells, row.failure === undefined ? comparison(row, rows) : row.failure];
   });
   return `${workload.title}\n\n${table([head, ...lines])}`;
+}
+
+/** One table for a sweep: a line for each of its steps and each server. */
+export function sweepTable({ name, title }: Sweep, results: readonly Result[]): string {
+  const head = [name, ...sweeping.map((column) => column.title), "server"];
+  const lines = results.map(({ workload, server, figures, failure }) => {
+    const middle = medians(figures);
+    const cells = sweeping.map(({ figure, show }) => cell(middle[figure], show));
+    return [workload.title, ...cells, failure === undefined ? server.name : `${server.name}: ${failure}`];
+  });
+  return `${title}\n\n${table([head, ...lines])}`;
 }
 
 function cell(value: number | null, show: (value: number) => string): string {

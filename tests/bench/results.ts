@@ -28,14 +28,14 @@ export async function runBench(bench: Bench, machine: Machine, children: Childre
   const results = bench.workloads.flatMap((workload) =>
     bench.servers.map((server): Result => ({ server, workload, measured: [], figures: [] })),
   );
-  const run = { seconds: bench.seconds, warmUpMs: warmUpMs(bench.seconds), instances: 1 };
+  const run = { seconds: bench.seconds, warmUpMs: warmUpMs(bench.seconds) };
   for (let round = 0; round < bench.rounds; round += 1) {
     for (const result of round % 2 === 0 ? results : results.toReversed()) {
       const { server, workload } = result;
       if (result.failure !== undefined) continue;
       progress(`round ${round + 1} of ${bench.rounds}: ${workload.name} on ${server.name}`);
       try {
-        const measured = await measure(children, machine.pinned, server, workload, run);
+        const measured = await measure(children, machine, server, workload, run);
         result.measured.push(measured);
         result.figures.push(figuresOf(measured, server.needsRedis));
       } catch (error) {

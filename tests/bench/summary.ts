@@ -1,6 +1,5 @@
-import { medians } from "./figures.ts";
+import { addFaults, medians } from "./figures.ts";
 import type { Machine } from "./machine.ts";
-import { addFaults } from "./figures.ts";
 import { ratiosOf } from "./report.ts";
 import type { Result } from "./results.ts";
 
@@ -10,10 +9,12 @@ export interface About {
   readonly machine: Machine;
   readonly versions: Readonly<Record<string, string>>;
   readonly missing: readonly { readonly name: string; readonly reason: string }[];
+  /** What this machine cannot do. */
+  readonly notes: readonly string[];
   readonly options: { readonly rounds: number; readonly seconds: number };
 }
 
-export function header({ command, machine, versions, missing, options }: About): string {
+export function header({ command, machine, versions, missing, notes, options }: About): string {
   const { cpu, cores, kernel, pinned } = machine;
   const placement =
     pinned === undefined
@@ -27,15 +28,19 @@ export function header({ command, machine, versions, missing, options }: About):
       .join(", "),
     `medians of ${options.rounds} rounds of ${options.seconds} s; Lockstep with messages_per_second = 0; loopback`,
     ...missing.map(({ name, reason }) => `${name} is left out: ${reason}`),
+    ...notes,
   ];
   return `${lines.join("\n")}\n\n`;
 }
 
 /** Everything, for other programs: all rounds, their medians and the ratios. */
-export function toJson({ command, machine, versions, missing, options: { rounds, seconds } }: About, results: readonly Result[]): string {
+export function toJson(
+  { command, machine, versions, missing, notes, options: { rounds, seconds } }: About,
+  results: readonly Result[],
+): string {
   const all = results.map((result) => ({
     server: result.server.name,
-    about: result.server.describe(),
+    about: result.server.about,
     workload: result.workload.name,
     title: result.workload.title,
     control: result.server.control ?? null,
@@ -47,5 +52,5 @@ export function toJson({ command, machine, versions, missing, options: { rounds,
     measured: result.measured,
   }));
   const settings = { rounds, seconds, messages_per_second: 0 };
-  return `${JSON.stringify({ command, at: new Date().toISOString(), machine, versions, settings, missing, results: all }, null, 2)}\n`;
+  return `${JSON.stringify({ command, at: new Date().toISOString(), machine, versions, settings, missing, notes, results: all }, null, 2)}\n`;
 }

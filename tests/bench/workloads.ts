@@ -6,6 +6,8 @@ export interface Workload extends Omit<Plan, "ports" | "envelope" | "warmUpMs" |
   readonly title: string;
   /** Which of its figures says most. */
   readonly shows: "deliveries" | "latency" | "memory";
+  /** Of the server, on one Redis; 1 unless said otherwise. */
+  readonly instances?: number;
 }
 
 export const MESSAGE_BYTES = 128;
