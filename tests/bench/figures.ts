@@ -13,6 +13,7 @@ export interface Figures {
   /** Shares of a core. */
   readonly serverBusy: number | null;
   readonly loadBusy: number | null;
+  readonly othersBusy: number | null;
   readonly loadUsPerDelivery: number | null;
 }
 
@@ -33,6 +34,7 @@ export function figuresOf(measured: Measured, hasRedis: boolean): Figures {
     bytesPerConnection: connections < MIN_CONNECTIONS ? null : divide(measured.bytesAfter - measured.bytesBefore, connections),
     serverBusy: divide(measured.serverCpuUs, seconds * 1e6),
     loadBusy: divide(measured.loadCpuUs, seconds * 1e6),
+    othersBusy: divide(measured.othersCpuUs, seconds * 1e6),
     loadUsPerDelivery: divide(measured.loadCpuUs, deliveries),
   };
 }
@@ -54,6 +56,7 @@ export function medians(all: readonly Figures[]): Figures {
     bytesPerConnection: of("bytesPerConnection"),
     serverBusy: of("serverBusy"),
     loadBusy: of("loadBusy"),
+    othersBusy: of("othersBusy"),
     loadUsPerDelivery: of("loadUsPerDelivery"),
   };
 }

@@ -7,7 +7,7 @@ import { joinAll } from "./joining.ts";
 import { faultsOf } from "./ledger.ts";
 import type { LoadClient } from "./load-client.ts";
 import type { Measured, Plan } from "./plan.ts";
-import { residentBytes, usageOf, usedUs } from "./proc.ts";
+import { busyUs, residentBytes, usageOf, usedUs } from "./proc.ts";
 import { Traffic } from "./traffic.ts";
 
 /** After the last join, and before memory is looked at. */
@@ -39,15 +39,21 @@ async function run(plan: Plan): Promise<Measured> {
     traffic.stop();
     const bytesAfter = residentBytes(plan.serverPids);
     await settle(traffic, clients);
+    const [serverCpuUs, redisCpuUs, loadCpuUs] = [
+      usedUs(before.servers, after.servers),
+      usedUs(before.redis, after.redis),
+      usedUs(before.load, after.load),
+    ];
     return {
       connections: clients.length,
       joinSeconds,
       seconds: (after.atMs - before.atMs) / 1000,
       published: after.published - before.published,
       deliveries: after.deliveries - before.deliveries,
-      serverCpuUs: usedUs(before.servers, after.servers),
-      redisCpuUs: usedUs(before.redis, after.redis),
-      loadCpuUs: usedUs(before.load, after.load),
+      serverCpuUs,
+      redisCpuUs,
+      loadCpuUs,
+      othersCpuUs: Math.max(0, after.busyUs - before.busyUs - serverCpuUs - redisCpuUs - loadCpuUs),
       p50Us: traffic.latencies.quantile(0.5),
       p99Us: traffic.latencies.quantile(0.99),
       faults: faultsOf(clients),
@@ -58,7 +64,7 @@ async function run(plan: Plan): Promise<Measured> {
   return Promise.race([rest(), emptied.promise]);
 }
 
-function look({ serverPids, redisPids }: Plan, { published, deliveries }: Traffic) {
+function look({ serverPids, redisPids, cores }: Plan, { published, deliveries }: Traffic) {
   return {
     atMs: performance.now(),
     published,
@@ -66,6 +72,7 @@ function look({ serverPids, redisPids }: Plan, { published, deliveries }: Traffi
     servers: usageOf(serverPids),
     redis: usageOf(redisPids),
     load: usageOf([process.pid]),
+    busyUs: busyUs(cores),
   };
 }
 

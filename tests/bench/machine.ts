@@ -12,6 +12,8 @@ export interface Machine {
   readonly cores: number;
   readonly kernel: string;
   readonly pinned: Cores | undefined;
+  /** That the bench uses: the pinned ones, or all that it may. */
+  readonly used: readonly number[];
   /** Files that a process may open: each connection is one, at either end. */
   readonly maxFiles: number;
 }
@@ -25,11 +27,13 @@ export function describeMachine(): Machine {
   const [first] = allowed;
   const last = allowed.at(-1);
   const canPin = Bun.which("taskset") !== null && first !== undefined && last !== undefined && first !== last;
+  const pinned = canPin ? { load: first, server: last } : undefined;
   return {
     cpu: cpus()[0]?.model ?? "unknown",
     cores: allowed.length,
     kernel: `${type()} ${release()}`,
-    pinned: canPin ? { load: first, server: last } : undefined,
+    pinned,
+    used: pinned === undefined ? allowed : [pinned.load, pinned.server],
     maxFiles: maxFiles(),
   };
 }

@@ -4,7 +4,7 @@ import { Children } from "./children.ts";
 import { describeMachine } from "./machine.ts";
 import { HELP, parseOptions, UsageError, type Options } from "./options.ts";
 import { plot } from "./plot.ts";
-import { describeFaults, faultLines, sweepTable, tables } from "./report.ts";
+import { describeFaults, faultLines, sweepTable, tables, warnings } from "./report.ts";
 import { runBench, type Result } from "./results.ts";
 import { stepsOf, sweeps as allSweeps } from "./scale.ts";
 import { header, toJson } from "./summary.ts";
@@ -42,8 +42,9 @@ async function run(options: Options): Promise<number> {
   for (const { sweep, workloads } of sweeps) {
     const swept = await measure(workloads);
     results.push(...swept);
-    print(`${faultLines(swept).join("\n")}\n\n${sweepTable(sweep, swept)}\n`);
+    print(`${sweep === options.sweeps[0] ? "" : "\n"}${faultLines(swept).join("\n")}\n\n${sweepTable(sweep, swept)}`);
   }
+  print(["", ...warnings(results)].map((line) => `${line}\n`).join(""));
   if (options.json !== undefined) writeFileSync(options.json, toJson(about, results));
   if (options.svg !== undefined) writeFileSync(options.svg, plot(results));
   return results.filter(({ server }) => server.name.startsWith("lockstep")).every(isClean) ? 0 : 1;

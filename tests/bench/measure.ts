@@ -22,7 +22,7 @@ const HOST = "127.0.0.1";
 /** Starts a server's instances (on a Redis of their own, where they need one), loads them, and ends all. Rejects with what went wrong. */
 export async function measure(
   children: Children,
-  { pinned: cores, maxFiles }: Machine,
+  { pinned: cores, used, maxFiles }: Machine,
   server: ServerKind,
   workload: Workload,
   { seconds, warmUpMs }: Run,
@@ -59,6 +59,7 @@ export async function measure(
       seconds,
       serverPids: servers.map(({ pid }) => pid),
       redisPids: redis.map(({ pid }) => pid),
+      cores: used,
     };
     const load = start([process.execPath, LOAD, JSON.stringify(plan)], cores?.load);
     await load.ended();

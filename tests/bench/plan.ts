@@ -21,6 +21,8 @@ export interface Plan {
   /** Whose CPU and memory count. */
   readonly serverPids: readonly number[];
   readonly redisPids: readonly number[];
+  /** Where all that runs, and nothing else should. */
+  readonly cores: readonly number[];
 }
 
 /** What a load has seen: one line of JSON. Rates and times are of the measured seconds, faults of the whole run. */
@@ -33,6 +35,8 @@ export interface Measured {
   readonly serverCpuUs: number;
   readonly redisCpuUs: number;
   readonly loadCpuUs: number;
+  /** What the cores did meanwhile for anybody else, time that a hypervisor took included. */
+  readonly othersCpuUs: number;
   /** Of a delivery, from writing the message to reading it. */
   readonly p50Us: number;
   readonly p99Us: number;

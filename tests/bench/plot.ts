@@ -23,23 +23,20 @@ const drawn: Readonly<Record<Workload["shows"], { figure: FigureName; unit: stri
   memory: { figure: "bytesPerConnection", unit: "memory, kB for each connection", show: (value) => (value / 1000).toFixed(1) },
 };
 
-/** Its own colours in light and dark, where what shows it says which it is; readable on both where it does not. */
+/** Greys that can be read on white and on black, and better ones where what shows it says which it is. */
 const STYLE = `
-  text { font: 12px system-ui, sans-serif; fill: #57606a; }
-  .title { font-weight: 600; fill: #24292f; }
-  .bar { fill: #afb8c1; }
+  text { font: 12px system-ui, sans-serif; fill: #7d8590; }
+  .title { font-weight: 600; }
+  .bar { fill: #9ba3ad; }
   .ours { fill: #2f81f7; }
-  @media (prefers-color-scheme: dark) {
-    text { fill: #9198a1; }
-    .title { fill: #e6edf3; }
-    .bar { fill: #545d68; }
-  }`;
+  @media (prefers-color-scheme: light) { text { fill: #57606a; } .title { fill: #24292f; } .bar { fill: #afb8c1; } }
+  @media (prefers-color-scheme: dark) { text { fill: #9198a1; } .title { fill: #e6edf3; } .bar { fill: #545d68; } }`;
 
 /** One panel of bars for each workload, two beside each other, as an SVG that needs nothing else. */
 export function plot(results: readonly Result[]): string {
   const panels = [...Map.groupBy(results, ({ workload }) => workload)];
   const panelHeight = TITLE_HEIGHT + ROW_HEIGHT * Math.max(...panels.map(([, rows]) => rows.length)) + GAP;
-  const height = panelHeight * Math.ceil(panels.length / 2);
+  const height = panelHeight * Math.ceil(panels.length / 2) - GAP;
   const bodies = panels.map(([workload, rows], index) => {
     const at = `translate(${(index % 2) * (PANEL_WIDTH + GAP)} ${Math.floor(index / 2) * panelHeight})`;
     return `<g transform="${at}">${panel(workload, rows)}</g>`;

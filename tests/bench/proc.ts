@@ -42,6 +42,19 @@ function threadsUs(pid: number): Map<string, number> {
   return threads;
 }
 
+/** Microseconds that cores were not idle so far, for whatever reason. */
+export function busyUs(cores: readonly number[]): number {
+  const stat = read("/proc/stat");
+  return cores.reduce((sum, core) => {
+    const [user = 0, nice = 0, system = 0, , , irq = 0, softIrq = 0, steal = 0] = (
+      new RegExp(`^cpu${core} (.*)$`, "m").exec(stat)?.[1] ?? ""
+    )
+      .split(" ")
+      .map(Number);
+    return sum + (user + nice + system + irq + softIrq + steal) * TICK_US;
+  }, 0);
+}
+
 /** Bytes of memory that processes hold (resident). */
 export function residentBytes(pids: readonly number[]): number {
   return pids.reduce((sum, pid) => sum + Number(/VmRSS:\s+(\d+)/.exec(read(`/proc/${pid}/status`))?.[1] ?? 0) * 1024, 0);

@@ -126,6 +126,27 @@ export function faultLines(results: readonly Result[]): string[] {
     : [`!!! NOT EVERYTHING CAME AS IT SHOULD, ${of}:`, ...lines];
 }
 
+/** Shares of a core. */
+const BUSY = { load: 0.95, others: 0.15 };
+
+/** What the figures should not be taken for. */
+export function warnings(results: readonly Result[]): string[] {
+  const all = results.flatMap(({ server, workload, figures }) => figures.map((one, round) => ({ server, workload, round, ...one })));
+  const lines = [];
+  const bound = new Set(all.filter(({ loadBusy }) => (loadBusy ?? 0) > BUSY.load).map(({ server }) => server.name));
+  if (bound.size > 0)
+    lines.push(
+      `Where the load's core is full (${[...bound].join(", ")}) a rate is what the load can take, and a latency its queue; the CPU of the server is its own.`,
+    );
+  const disturbed = all.filter(({ othersBusy }) => (othersBusy ?? 0) > BUSY.others);
+  const worst = disturbed.toSorted((a, b) => (b.othersBusy ?? 0) - (a.othersBusy ?? 0))[0];
+  if (worst !== undefined)
+    lines.push(
+      `The machine was not quiet: other processes took more than ${percent(BUSY.others)} of a core in ${disturbed.length} of ${all.length} measurements, ${percent(worst.othersBusy ?? 0)} at most (${worst.workload.name} on ${worst.server.name}, round ${worst.round + 1}).`,
+    );
+  return lines;
+}
+
 export function describeFaults(faults: Faults): string {
   return faultNames.flatMap((name) => (faults[name] === 0 ? [] : `${whole(faults[name])} ${name}`)).join(", ");
 }

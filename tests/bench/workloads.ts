@@ -1,7 +1,7 @@
 import type { Plan } from "./plan.ts";
 
 /** What is asked of a server. */
-export interface Workload extends Omit<Plan, "ports" | "envelope" | "warmUpMs" | "seconds" | "serverPids" | "redisPids"> {
+export interface Workload extends Omit<Plan, "ports" | "envelope" | "warmUpMs" | "seconds" | "serverPids" | "redisPids" | "cores"> {
   readonly name: string;
   readonly title: string;
   /** Which of its figures says most. */
@@ -20,7 +20,7 @@ export const workloads: readonly Workload[] = [
   {
     ...common,
     name: "echo",
-    title: "echo on 1000 channels of one connection, 1 in flight on each",
+    title: "echo on 1000 channels, 1 in flight on each",
     channels: 1000,
     subscribers: 1,
     window: 1,
