@@ -7,8 +7,6 @@ import type { Marker } from "./marker.ts";
 import type { Plan } from "./plan.ts";
 
 const STALL_MS = 1000;
-/** Of frames that go out in one write. */
-const BATCH_BYTES = 262_144;
 
 const startedAt = performance.now();
 
@@ -21,8 +19,6 @@ function nowUs(): number {
 class LoadChannel {
   readonly ledger: ChannelLedger;
   readonly members: LoadClient[] = [];
-  /** Messages that are to go out with the next flush. */
-  due = 0;
 
   constructor(window: number) {
     this.ledger = new ChannelLedger(window);
@@ -39,8 +35,6 @@ export class Traffic implements Listener {
   onClosed: (client: LoadClient) => void = () => undefined;
   readonly #plan: Plan;
   readonly #frame: MessageFrame;
-  readonly #batch: Uint8Array;
-  readonly #due: LoadChannel[] = [];
   readonly #marker: Marker = { atUs: 0, sequence: 0, channel: 0 };
   #publishing = false;
   #measuring = false;
@@ -52,7 +46,6 @@ export class Traffic implements Listener {
   constructor(plan: Plan, envelope: Envelope) {
     this.#plan = plan;
     this.#frame = new MessageFrame(envelope, plan.bytes);
-    this.#batch = new Uint8Array(BATCH_BYTES);
     const slots = plan.perSecond === undefined ? Math.max(1, plan.window) : plan.perSecond;
     this.channels = Array.from({ length: plan.channels }, () => new LoadChannel(slots));
   }
@@ -63,7 +56,7 @@ export class Traffic implements Listener {
     if (perSecond === undefined) {
       this.#prime();
       this.#watch();
-    } else this.#timer = setInterval(() => this.#publishOn(this.channels[0]), 1000 / perSecond);
+    } else this.#timer = setInterval(() => this.#publish(this.channels[0]), 1000 / perSecond);
   }
 
   measure(): void {
@@ -77,11 +70,10 @@ export class Traffic implements Listener {
     clearInterval(this.#timer);
   }
 
-  /** The socket's data: all of it is read at one time, then what has become due goes out. */
+  /** The socket's data: all of it is read at one time. */
   received(client: LoadClient, data: Uint8Array): void {
     this.#readAtUs = nowUs();
     client.received(data);
-    this.#flush();
   }
 
   joined(client: LoadClient): void {
@@ -106,7 +98,6 @@ export class Traffic implements Listener {
   #prime(): void {
     const { active, window } = this.#plan;
     for (let index = 0; index < active * window; index += 1) this.#nextAfter(index % this.channels.length);
-    this.#flush();
   }
 
   /** Where nothing comes for a second, what is in flight is given up, so that a loss does not end the run. */
@@ -125,49 +116,18 @@ export class Traffic implements Listener {
     const all = this.channels.length;
     const next = this.#plan.active === all ? number : this.#turn;
     if (this.#plan.active !== all) this.#turn = (this.#turn + 1) % all;
-    const channel = this.channels[next];
-    if (channel === undefined) return;
-    channel.due += 1;
-    if (channel.due === 1) this.#due.push(channel);
+    this.#publish(this.channels[next]);
   }
 
-  #flush(): void {
-    if (this.#due.length === 0) return;
-    for (const channel of this.#due) {
-      const { due } = channel;
-      channel.due = 0;
-      this.#publish(channel, due);
-    }
-    this.#due.length = 0;
-  }
-
-  #publishOn(channel: LoadChannel | undefined): void {
-    if (channel !== undefined) this.#publish(channel, 1);
-  }
-
-  /** Several messages of one publisher go out in one write, as a pipelining client would write them. */
-  #publish({ ledger, members }: LoadChannel, count: number): void {
-    const publisher = members[0];
-    if (publisher === undefined) return;
+  /** Each message is a write of its own, as with every client that has a `send`. */
+  #publish(channel: LoadChannel | undefined): void {
+    const publisher = channel?.members[0];
+    if (channel === undefined || publisher === undefined) return;
     const marker = this.#marker;
     marker.channel = publisher.number;
     marker.atUs = nowUs();
-    let filled = 0;
-    for (let index = 0; index < count; index += 1) {
-      marker.sequence = ledger.publish(members.length);
-      const bytes = this.#frame.marked(marker);
-      this.published += 1;
-      if (count === 1) {
-        publisher.write(bytes);
-        return;
-      }
-      if (filled + bytes.length > this.#batch.length) {
-        publisher.write(this.#batch.subarray(0, filled));
-        filled = 0;
-      }
-      this.#batch.set(bytes, filled);
-      filled += bytes.length;
-    }
-    publisher.write(this.#batch.subarray(0, filled));
+    marker.sequence = channel.ledger.publish(channel.members.length);
+    this.published += 1;
+    publisher.write(this.#frame.marked(marker));
   }
 }
