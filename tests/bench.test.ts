@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SubscriberLedger } from "./bench/ledger.ts";
@@ -127,14 +127,20 @@ test.each([
   expect(errors.trim().split("\n")).toHaveLength(1);
 });
 
-test("an interrupted run leaves no server behind", async () => {
+test("an interrupted run leaves no server and no file behind", async () => {
   const file = join(folder, "interrupted");
-  const child = start(["--executable", faulty, "--server", "lockstep", "--workload", "burst", "--seconds", "60"], { FAULTY_FILE: file });
+  const place = join(folder, "tmp");
+  mkdirSync(place);
+  const child = start(["--executable", faulty, "--server", "lockstep", "--workload", "burst", "--seconds", "60"], {
+    FAULTY_FILE: file,
+    TMPDIR: place,
+  });
   await waitFor("the server to start", () => existsSync(file) && readFileSync(file, "utf8") !== "");
   const { pid } = JSON.parse(readFileSync(file, "utf8"));
   child.kill("SIGINT");
   expect(await child.exited).toBe(130);
   expect(() => process.kill(pid, 0)).toThrow("ESRCH");
+  expect(readdirSync(place)).toEqual([]);
 });
 
 test("a subscriber's account tells losses, doubles and late ones apart", () => {

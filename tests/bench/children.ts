@@ -69,14 +69,21 @@ export class Child {
   }
 }
 
+/** Somebody ended the bench before its time. */
+export class Interrupted extends Error {}
+
 /** All processes of a bench: whatever happens, none is left behind. */
 export class Children {
   readonly #running = new Set<Child>();
   #isOver = false;
 
-  /** Throws once all have been ended: what is under way then must not start another one. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** @throws Interrupted once all have been ended: what is under way then must not start another one */
   start(command: readonly string[], env: Readonly<Record<string, string>> = {}): Child {
-    if (this.#isOver) throw new Error("the bench was ended");
+    if (this.#isOver) throw new Interrupted();
     const child = new Child(command, env);
     this.#running.add(child);
     return child;

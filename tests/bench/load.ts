@@ -11,7 +11,7 @@ import { busyUs, residentBytes, usageOf, usedUs } from "./proc.ts";
 import { Traffic } from "./traffic.ts";
 
 /** After the last join, and before memory is looked at. */
-const SETTLE_MS = 300;
+const SETTLE_MS = 200;
 /** What is in flight at the end has arrived, or will not. */
 const QUIET_MS = 1500;
 

@@ -1,6 +1,6 @@
 /** `bun run bench`: measures, and prints what came of it. Standard output is the report, standard error the progress. */
 import { writeFileSync } from "node:fs";
-import { Children } from "./children.ts";
+import { Children, Interrupted } from "./children.ts";
 import { describeMachine } from "./machine.ts";
 import { HELP, parseOptions, UsageError, type Options } from "./options.ts";
 import { plot } from "./plot.ts";
@@ -11,6 +11,8 @@ import { header, toJson } from "./summary.ts";
 import { versions } from "./versions.ts";
 import type { Workload } from "./workloads.ts";
 
+/** As a shell says that SIGINT ended a program. */
+const INTERRUPTED = 130;
 const children = new Children();
 
 async function main(): Promise<number> {
@@ -70,17 +72,14 @@ function print(text: string): void {
   process.stdout.write(text);
 }
 
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-  process.on(signal, () => {
-    // What runs is ended before this process is: its servers and its Redis would go on without it.
-    void children.endAll().then(() => process.exit(130));
-  });
-}
+// What runs is ended, its servers and its Redis too, and the run then ends by itself.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => void children.endAll());
 
 main().then(
   (code) => process.exit(code),
   async (error: unknown) => {
     await children.endAll();
+    if (error instanceof Interrupted) process.exit(INTERRUPTED);
     process.stderr.write(`bench: ${error instanceof Error ? error.message : String(error)}\n`);
     process.exit(error instanceof UsageError ? 2 : 1);
   },

@@ -1,4 +1,4 @@
-import type { Children } from "./children.ts";
+import { Interrupted, type Children } from "./children.ts";
 import { figuresOf, type Figures } from "./figures.ts";
 import type { Machine } from "./machine.ts";
 import { measure } from "./measure.ts";
@@ -23,7 +23,7 @@ export interface Bench {
   readonly seconds: number;
 }
 
-/** Rounds are the outermost, so that what the machine does meanwhile meets all servers alike; every other one goes backwards. */
+/** Rounds are the outermost, so that what the machine does meanwhile meets all servers alike; every other one goes backwards. Rejects where it is interrupted. */
 export async function runBench(bench: Bench, machine: Machine, children: Children, progress: (line: string) => void): Promise<Result[]> {
   const results = bench.workloads.flatMap((workload) =>
     bench.servers.map((server): Result => ({ server, workload, measured: [], figures: [] })),
@@ -39,6 +39,7 @@ export async function runBench(bench: Bench, machine: Machine, children: Childre
         result.measured.push(measured);
         result.figures.push(figuresOf(measured, server.needsRedis));
       } catch (error) {
+        if (children.isOver) throw new Interrupted();
         result.failure = `round ${round + 1}: ${error instanceof Error ? error.message : String(error)}`;
         progress(`${server.name} failed under ${workload.name}, ${result.failure}`);
       }
