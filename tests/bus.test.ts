@@ -5,6 +5,7 @@ import { Counts } from "../src/counts.ts";
 import type { Problem } from "../src/errors.ts";
 import { Log } from "../src/log.ts";
 import type { Message } from "../src/message.ts";
+import { formatPosition, type Position } from "../src/position.ts";
 import { buses } from "./buses.ts";
 import { waitFor, whileNothingHappens } from "./support/wait.ts";
 
@@ -19,10 +20,12 @@ interface Opened {
 /** What to read: the newest ones. */
 const page = (limit: number, bytes = 1e9): ReadFrom => ({ limit, bytes, keepsAlive: true });
 
+const idOf = (position: Position | null): string | null => (position === null ? null : formatPosition(position.epoch, position.offset));
+
 /** A sender that remembers what it was told. */
 function sender(): Sender & { told: (string | null | Problem)[] } {
   const told: (string | null | Problem)[] = [];
-  return { told, broken: false, confirmed: (id) => told.push(id), refused: (problem) => told.push(problem) };
+  return { told, broken: false, confirmed: (position) => told.push(idOf(position)), refused: (problem) => told.push(problem) };
 }
 
 for (const { name, start } of buses) {
@@ -149,7 +152,13 @@ for (const { name, start } of buses) {
           messages.map(
             (message) =>
               new Promise<string>((confirmed, refused) => {
-                history.append(channel, message, kept, { broken: false, refused, confirmed: (id) => confirmed(id ?? "") }, key);
+                history.append(
+                  channel,
+                  message,
+                  kept,
+                  { broken: false, refused, confirmed: (position) => confirmed(idOf(position) ?? "") },
+                  key,
+                );
               }),
           ),
         );

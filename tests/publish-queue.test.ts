@@ -7,6 +7,8 @@ import { waitFor } from "./support/wait.ts";
 
 const limits: PublishLimits = { publishQueue: 10, publishQueueBytes: 100, publishTimeoutMs: 60_000 };
 const queues: PublishQueue[] = [];
+/** The queue does not look at it. */
+const head = Buffer.from("PUBLISH a ");
 
 afterEach(() => {
   for (const queue of queues.splice(0)) queue.close(new Problem("bus-away", "the test is over"));
@@ -43,7 +45,7 @@ describe("the publish queue", () => {
       ["2", b],
       ["3", a],
     ] as const)
-      queue.add("c", text, from, true);
+      queue.add(head, text, from, true);
     const batch = queue.take();
     expect(batch?.items.map(({ payload }) => payload)).toEqual(["1", "2", "3"]);
     if (batch !== undefined) queue.settle(batch, (index) => (index === 1 ? new Problem("not-confirmed", "") : undefined));
@@ -54,13 +56,13 @@ describe("the publish queue", () => {
   test("bounds what has to wait, in messages and in bytes, and nothing that has not", () => {
     const queue = queueOf({ publishQueue: 2 });
     const told = [1, 2, 3].map(() => sender());
-    for (const one of told) queue.add("c", "x", one, true);
+    for (const one of told) queue.add(head, "x", one, true);
     expect(told.map((one) => one.told)).toEqual([[], [], ["queue-full"]]);
     const large = sender();
-    queueOf({ publishQueueBytes: 5 }).add("c", "测试", large, true);
+    queueOf({ publishQueueBytes: 5 }).add(head, "测试", large, true);
     expect(large.told).toEqual(["queue-full"]);
     const free = queueOf({ publishQueue: 0, publishQueueBytes: 0 });
-    free.add("c", "x", sender(), false);
+    free.add(head, "x", sender(), false);
     expect(payloads(free)).toEqual(["x"]);
   });
 
@@ -69,13 +71,13 @@ describe("the publish queue", () => {
     const from = sender();
     let taken = 0;
     for (let index = 0; index < 70_000; index += 1) {
-      queue.add("c", "x", from, false);
+      queue.add(head, "x", from, false);
       if (queue.full) taken += payloads(queue)?.length ?? 0;
     }
     expect(queue.waiting).toBeLessThanOrEqual(1024 + limits.publishQueue);
     expect([...new Set(from.told)]).toEqual(["queue-full"]);
     const patient = queueOf({ publishQueue: 100_000, publishQueueBytes: 1_000_000 });
-    for (let index = 0; index < 70_000; index += 1) patient.add("c", "x", sender(), true);
+    for (let index = 0; index < 70_000; index += 1) patient.add(head, "x", sender(), true);
     taken = 0;
     for (let batch = payloads(patient); batch !== undefined; batch = payloads(patient)) taken += batch.length;
     expect([taken, patient.waiting]).toEqual([65_536, 70_000 - 65_536]);
@@ -84,10 +86,10 @@ describe("the publish queue", () => {
   test("drops what a sender still has waiting once one of its messages was refused", () => {
     const queue = queueOf();
     const [broken, other] = [sender(), sender()];
-    queue.add("c", "1", broken, true);
+    queue.add(head, "1", broken, true);
     const batch = queue.take();
-    queue.add("c", "2", broken, true);
-    queue.add("c", "3", other, true);
+    queue.add(head, "2", broken, true);
+    queue.add(head, "3", other, true);
     if (batch !== undefined) queue.settle(batch, () => new Problem("not-confirmed", ""));
     expect(payloads(queue)).toEqual(["3"]);
     expect(broken.told).toEqual(["not-confirmed"]);
@@ -96,9 +98,9 @@ describe("the publish queue", () => {
   test("refuses after the time-out what waits and what is unanswered, each once, and a late answer is not told", async () => {
     const queue = queueOf({ publishTimeoutMs: 50 });
     const [written, waiting] = [sender(), sender()];
-    queue.add("c", "1", written, true);
+    queue.add(head, "1", written, true);
     const batch = queue.take();
-    queue.add("c", "2", waiting, true);
+    queue.add(head, "2", waiting, true);
     await waitFor("both to be told", () => written.told.length + waiting.told.length === 2);
     if (batch !== undefined) queue.settle(batch, () => undefined);
     expect([written.told, waiting.told]).toEqual([["not-confirmed"], ["bus-away"]]);
@@ -110,10 +112,10 @@ describe("the publish queue", () => {
     const queue = queueOf();
     const [written, waiting] = [sender(), sender()];
     let empty = false;
-    queue.add("c", "1", written, true);
+    queue.add(head, "1", written, true);
     const emptied = queue.empty().then(() => (empty = true));
     queue.take();
-    queue.add("c", "2", waiting, true);
+    queue.add(head, "2", waiting, true);
     await Bun.sleep(5);
     expect(empty).toBe(false);
     queue.close(new Problem("not-confirmed", ""));

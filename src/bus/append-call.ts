@@ -4,14 +4,12 @@ import type { ChannelKeys } from "./channel-keys.ts";
 import type { Check } from "./evidence.ts";
 import { ENTRY_BYTES, writeEntry } from "./frame.ts";
 import { listOf } from "./redis-scripts.ts";
-import { argument, latin1, Writer } from "./resp.ts";
+import { argumentsOf, Writer } from "./resp.ts";
 
-/** How much of a call stands around what a batch, and an entry of it, brings itself, at most. */
+/** How much of a call stands around its batches, and around what a batch brings itself, at most. */
 const CALL_BYTES = 512;
 const BATCH_BYTES = 512;
-const ITEM_BYTES = 32;
-/** Arguments of a batch besides its entries. */
-const BATCH_ARGUMENTS = 9;
+const BATCH_ARGUMENTS = 10;
 
 /** What a call of scripts/append.lua says for all of its batches. */
 export interface AppendTerms {
@@ -27,19 +25,19 @@ export interface AppendTerms {
 
 /** How Redis calls a lane, in arguments; put into words once. */
 export class LaneWords {
-  readonly keys: string;
-  readonly channel: string;
+  readonly keys: Buffer;
+  readonly channel: Buffer;
   readonly #keys: ChannelKeys;
 
   constructor(keys: ChannelKeys, redisChannel: string, { size, ttlMs }: Retention) {
     this.#keys = keys;
-    this.keys = argument(latin1(keys.head)) + argument(latin1(keys.log));
-    this.channel = argument(latin1(redisChannel)) + argument(size) + argument(ttlMs);
+    this.keys = argumentsOf(keys.head, keys.log);
+    this.channel = argumentsOf(redisChannel, size, ttlMs);
   }
 
   /** What was published under an idempotency key. */
-  once(key: string): string {
-    return argument(latin1(this.#keys.once(key)));
+  once(key: string): Buffer {
+    return argumentsOf(this.#keys.once(key));
   }
 }
 
@@ -52,38 +50,52 @@ export interface AppendPart {
 
 /** The words of one call for several channels. */
 export function writeAppend(terms: AppendTerms, parts: readonly AppendPart[]): Buffer {
-  let keys = "";
+  const keys: Buffer[] = [];
   let numKeys = 0;
-  let numArguments = 4;
   let bytes = CALL_BYTES + terms.script.length;
-  for (const { batch, words } of parts) {
-    const { items } = batch;
-    const key = items[0]?.key;
-    keys += words.keys;
-    if (key !== undefined) keys += words.once(key);
+  for (const { batch, words, seen } of parts) {
+    const key = batch.items[0]?.key;
+    keys.push(words.keys);
+    if (key !== undefined) keys.push(words.once(key));
     numKeys += key === undefined ? 2 : 3;
-    numArguments += BATCH_ARGUMENTS + items.length;
-    bytes += words.channel.length + BATCH_BYTES + batch.bytes + items.length * ITEM_BYTES;
+    bytes += words.channel.length + seen[0].length + BATCH_BYTES + listBytes(batch);
   }
-  const { command, script, freshEpoch, instance, lastTtlMs, onceTtlMs } = terms;
-  const writer = new Writer(bytes + keys.length);
-  writer.latin1(`*${3 + numKeys + numArguments}\r\n${argument(command)}${argument(script)}${argument(numKeys)}`);
-  writer.latin1(keys);
-  writer.latin1(argument(freshEpoch) + argument(instance) + argument(lastTtlMs) + argument(onceTtlMs));
+  for (const { length } of keys) bytes += length;
+  const writer = new Writer(bytes);
+  writer.ascii("*");
+  writer.decimal(3 + numKeys + 4 + parts.length * BATCH_ARGUMENTS);
+  writer.lineEnd();
+  writer.argument(terms.command);
+  writer.argument(terms.script);
+  writer.argument(numKeys);
+  for (const key of keys) writer.bytes(key);
+  writer.argument(terms.freshEpoch);
+  writer.argument(terms.instance);
+  writer.argument(terms.lastTtlMs);
+  writer.argument(terms.onceTtlMs);
   for (const part of parts) writeBatch(writer, part);
   return writer.written;
 }
 
 function writeBatch(writer: Writer, { batch, words, seen: [epoch, offset, stamp] }: AppendPart): void {
   const { items, sequence, written } = batch;
-  const mode = (written ? "w" : "") + (items[0]?.key === undefined ? "" : "k");
-  const seen = argument(epoch) + argument(offset) + argument(stamp);
-  writer.latin1(words.channel + seen + argument(sequence) + argument(mode) + argument(items.length));
-  for (const { message, bytes } of items) {
-    writer.latin1(`$${ENTRY_BYTES + bytes}\r\n`);
-    writeEntry(writer, message, bytes);
-    writer.latin1("\r\n");
-  }
+  const mode = items[0]?.key === undefined ? "" : "k";
+  writer.bytes(words.channel);
+  writer.argument(epoch);
+  writer.argument(offset);
+  writer.argument(stamp);
+  writer.argument(sequence);
+  writer.argument(written ? `w${mode}` : mode);
+  writer.argument(items.length);
+  writer.ascii("$");
+  writer.decimal(listBytes(batch));
+  writer.lineEnd();
+  for (const { message, bytes } of items) writeEntry(writer, message, bytes);
+  writer.lineEnd();
+}
+
+function listBytes({ items, bytes }: AppendBatch): number {
+  return items.length * ENTRY_BYTES + bytes;
 }
 
 /** What became of a batch. */

@@ -108,10 +108,10 @@ export class AppendQueue {
   }
 
   /** @param offset that of the batch's last message */
-  confirmed(batch: AppendBatch, idOf: (offset: number) => string, offset: number): void {
+  confirmed(batch: AppendBatch, epoch: string, offset: number): void {
     this.#unansweredBytes -= batch.bytes;
     const first = offset - batch.items.length + 1;
-    this.#end(batch, (sender, index) => sender.confirmed(idOf(first + index)));
+    this.#end(batch, (sender, index) => sender.confirmed({ epoch, offset: first + index }));
   }
 
   refused(batch: AppendBatch, problem: Problem): void {

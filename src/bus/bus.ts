@@ -45,7 +45,7 @@ export interface History {
    * Appends and publishes in one step, then tells the sender once, as `Publishing.publish` does. It is delivered once, however
    * often this instance has to write it.
    *
-   * @param key within 60 s a second message with it is not published, and is confirmed with the id of the first
+   * @param key within 60 s a second message with it is not published, and is confirmed with the position of the first
    */
   append(channel: string, message: Message, retention: Retention, sender: Sender, key?: string): void;
 
@@ -134,8 +134,8 @@ export interface Publishing {
 
 /** Who hears what became of a message. One object may stand for all messages of a client. */
 export interface Sender {
-  /** The bus has the message. `id` is its position, or null on a channel without history. */
-  confirmed(id: string | null): void;
+  /** The bus has the message, at this position, or null on a channel without history. */
+  confirmed(position: Position | null): void;
   /** Not confirmed: what was already written may still arrive, what was only queued never will. */
   refused(problem: Problem): void;
   /** True once a message was refused: what the sender still has in the queue is dropped, so that none arrives after the hole. */

@@ -1,43 +1,53 @@
-import type { Message } from "../message.ts";
-import type { Position } from "../position.ts";
-import type { Page } from "./bus.ts";
+import { byteLength, type Message } from "../message.ts";
+import type { Page, ReadFrom } from "./bus.ts";
 import { decodeEntries } from "./frame.ts";
 import { listOf } from "./redis-scripts.ts";
 
-/** What the read script answered: epoch, offset, stamp, whether it resumed, and the entries of the stream. */
-export function pageOf(answer: unknown, since: Position | undefined, limit: number): Page {
-  const [epoch, head, stamp, resumed, cut, entries] = listOf(answer);
+/** What the read script answered, see scripts/read.lua. It gives whole batches; of those the page has what was asked for. */
+export function pageOf(answer: unknown, { since, limit, bytes }: ReadFrom): Page {
+  const [epoch, head, newest, resumed, cut, before, batches] = listOf(answer);
   const messages: Message[] = [];
-  let start = resumed === 1 && since !== undefined ? since.offset : Number(head);
+  let start = Number(before);
+  let stamp = Number(newest);
   let whole = resumed === 1;
-  let lastStamp = Number(stamp);
-  for (const [index, entry] of listOf(entries).entries()) {
-    const [id, fields] = listOf(entry);
-    const value = listOf(fields)[1];
-    const offset = Number.parseInt(String(id), 10);
-    if (index === 0 && !whole) start = offset - 1;
-    if (offset !== start + messages.length + 1) {
-      // Somebody took entries out. What comes after the hole is all that can be honoured.
-      messages.length = 0;
-      start = offset - 1;
+  let left = bytes;
+  for (const one of listOf(batches)) {
+    const batch = batchOf(one);
+    if (batch.first > start + messages.length + 1) {
+      // What comes before was trimmed, or somebody took something out. What comes after the hole is all that can be honoured.
       whole = false;
+      messages.length = 0;
+      start = batch.first - 1;
     }
-    const message = Buffer.isBuffer(value) ? decodeEntries(value)?.[0] : undefined;
-    if (message === undefined) throw new Error("a log holds something else");
-    messages.push(message);
+    for (const message of batch.messages.slice(start + messages.length + 1 - batch.first)) {
+      if (messages.length === limit || left <= 0) break;
+      messages.push(message);
+      left -= byteLength(message);
+      stamp = batch.stamp;
+    }
   }
-  if (cut !== 1 && messages.length < limit && start + messages.length !== Number(head)) {
+  const isCut = cut === 1 || left <= 0 || messages.length === limit;
+  if (!isCut && start + messages.length !== Number(head)) {
     messages.length = 0;
     start = Number(head);
     whole = false;
-    lastStamp = 0;
+    stamp = 0;
   }
-  return {
-    epoch: String(epoch),
-    head: Number(head),
-    stamp: lastStamp,
-    resumed: since === undefined ? null : whole,
-    start,
-    messages,
-  };
+  return { epoch: String(epoch), head: Number(head), stamp, resumed: since === undefined ? null : whole, start, messages };
+}
+
+interface Batch {
+  readonly first: number;
+  readonly stamp: number;
+  readonly messages: readonly Message[];
+}
+
+/** @throws Error where somebody else has put something there */
+function batchOf(batch: unknown): Batch {
+  const [id, fields] = listOf(batch);
+  const value = listOf(fields)[1];
+  const messages = Buffer.isBuffer(value) ? decodeEntries(value) : undefined;
+  if (messages === undefined) throw new Error("a log holds something else");
+  const [last, stamp] = String(id).split("-").map(Number);
+  return { first: (last ?? 0) - messages.length + 1, stamp: stamp ?? 0, messages };
 }

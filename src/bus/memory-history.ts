@@ -1,6 +1,6 @@
 import { Problem } from "../errors.ts";
 import type { Message } from "../message.ts";
-import { formatPosition, type Retention } from "../position.ts";
+import type { Position, Retention } from "../position.ts";
 import type { BusListener, History, Page, ReadFrom, Sender } from "./bus.ts";
 
 const HEAD_TTL_MS = 24 * 3600 * 1000;
@@ -23,7 +23,7 @@ export class MemoryHistory implements History {
   readonly #listener: BusListener;
   readonly #logs = new Map<string, Log>();
   /** What was published under idempotency keys, the oldest first. */
-  readonly #once = new Map<string, { readonly id: string; readonly untilMs: number }>();
+  readonly #once = new Map<string, { readonly position: Position; readonly untilMs: number }>();
   readonly #timer = setInterval(() => this.#sweep(), SWEEP_MS);
   #closed = false;
 
@@ -40,7 +40,7 @@ export class MemoryHistory implements History {
     const once = key === undefined ? undefined : JSON.stringify([channel, key]);
     const known = once === undefined ? undefined : this.#once.get(once);
     if (known !== undefined && known.untilMs > nowMs) {
-      sender.confirmed(known.id);
+      sender.confirmed(known.position);
       return;
     }
     const log = this.#log(channel, nowMs, true);
@@ -49,13 +49,13 @@ export class MemoryHistory implements History {
     // Cut now and then: an array's own shift moves everything each time.
     if (log.messages.length >= 2 * retention.size) log.messages = log.messages.slice(-retention.size);
     log.emptyAtMs = nowMs + retention.ttlMs;
-    const id = formatPosition(log.epoch, log.offset);
+    const position = { epoch: log.epoch, offset: log.offset };
     if (once !== undefined) {
       this.#once.delete(once);
-      this.#once.set(once, { id, untilMs: nowMs + ONCE_TTL_MS });
+      this.#once.set(once, { position, untilMs: nowMs + ONCE_TTL_MS });
     }
     this.#listener.deliverEntries(channel, { epoch: log.epoch, first: log.offset, stamp: 0, messages: [message] });
-    sender.confirmed(id);
+    sender.confirmed(position);
   }
 
   read(channel: string, retention: Retention, { since, limit, bytes, keepsAlive }: ReadFrom): Promise<Page> {

@@ -5,7 +5,7 @@ import type { Sender } from "./bus.ts";
 /** A message on its way to the bus. */
 export interface Pending {
   /** How its command begins. */
-  readonly head: string;
+  readonly head: Buffer;
   readonly payload: string | Buffer;
   readonly bytes: number;
   readonly acceptedMs: number;
@@ -55,7 +55,7 @@ export class PublishQueue {
   }
 
   /** Takes a message in, or refuses it where it has to wait and too much waits already. */
-  add(head: string, payload: string | Buffer, sender: Sender, hasToWait: boolean): void {
+  add(head: Buffer, payload: string | Buffer, sender: Sender, hasToWait: boolean): void {
     const bytes = typeof payload === "string" ? Buffer.byteLength(payload) : payload.length;
     if ((hasToWait || this.#congested(0, 0)) && !this.#allowance.hasRoom(bytes)) {
       sender.refused(new Problem("queue-full", "Too many messages wait for the bus."));

@@ -3,7 +3,7 @@ import type { Counts } from "../counts.ts";
 import { Problem } from "../errors.ts";
 import { describeError, type Log } from "../log.ts";
 import type { Message } from "../message.ts";
-import { formatPosition, type Retention } from "../position.ts";
+import type { Retention } from "../position.ts";
 import type { Allowance } from "./allowance.ts";
 import { LaneWords, readAppended, writeAppend, type AppendPart, type Appended } from "./append-call.ts";
 import { AppendQueue, MAX_BATCH, MAX_BATCH_BYTES, type AppendBatch } from "./append-queue.ts";
@@ -86,7 +86,7 @@ export class RedisHistory implements History {
     const begin = since === undefined ? [] : [since.epoch, since.offset];
     const args = [this.freshEpoch(), BRIEF_TTL_MS, keepsAlive ? 1 : 0, retention.size, limit, Math.min(from.bytes, MAX_PAGE_BYTES)];
     try {
-      const page = pageOf(await readScript.run(link.client, [keys.head, keys.log], [...args, ...checks, ...begin]), since, limit);
+      const page = pageOf(await readScript.run(link.client, [keys.head, keys.log], [...args, ...checks, ...begin]), from);
       this.#unreadable = false;
       this.evidence.trust(channel, doubted);
       if (page.start + page.messages.length >= page.head) this.evidence.saw(channel, page.epoch, page.head, page.stamp);
@@ -105,7 +105,7 @@ export class RedisHistory implements History {
     const channels = this.evidence.inDoubt;
     for (let start = 0; start < channels.length; start += VERIFY_BATCH) {
       const reads = channels.slice(start, start + VERIFY_BATCH).map(async (channel) => {
-        await this.read(channel, retention, { limit: 1, bytes: 1, keepsAlive: false });
+        await this.read(channel, retention, { limit: 0, bytes: 0, keepsAlive: false });
       });
       await Promise.allSettled(reads);
       // The next connection goes on.
@@ -218,7 +218,7 @@ export class RedisHistory implements History {
       this.evidence.saw(batch.lane.channel, epoch, offset, stamp);
       this.evidence.trust(batch.lane.channel, doubted);
     }
-    this.#queue.confirmed(batch, (one) => formatPosition(epoch, one), offset);
+    this.#queue.confirmed(batch, epoch, offset);
   }
 
   #unanswered(parts: readonly Part[], error: unknown): void {

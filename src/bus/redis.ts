@@ -13,13 +13,14 @@ import { RedisPresence } from "./redis-presence.ts";
 import { RedisLink } from "./redis-link.ts";
 import { loadScripts, tickScript } from "./redis-scripts.ts";
 import { tapReplies, WrittenPublishes, type Received } from "./redis-wire.ts";
-import { argument, latin1, Writer } from "./resp.ts";
+import { argumentsOf, Writer } from "./resp.ts";
 
 const OPENING_MS = 3000;
 /** Acknowledgements are awaited in portions: a connection that dies among too many of them has confused clients before. */
 const SUBSCRIBE_BATCH = 512;
 const REFUSED_RETRY_MS = 1000;
 const TICK_TTL_MS = 24 * 3600 * 1000;
+const PUBLISH = Buffer.concat([Buffer.from("*3\r\n"), argumentsOf("PUBLISH")]);
 /** What a PUBLISH takes besides its head and its payload, at most. */
 const COMMAND_BYTES = 24;
 
@@ -28,7 +29,7 @@ interface Subscription {
   /** The name in Redis, a character for each byte. */
   readonly bytes: string;
   /** How its PUBLISH begins, when something was published here. */
-  head: string | undefined;
+  head: Buffer | undefined;
   /** Redis does not permit it, which was logged. */
   refused: boolean;
   /** Undefined once it is live. */
@@ -137,7 +138,7 @@ class RedisBus implements Bus {
   subscribe(channel: string): Promise<void> | undefined {
     let subscription = this.#subscriptions.get(channel);
     if (subscription === undefined) {
-      const bytes = latin1(this.#prefix + channel);
+      const bytes = Buffer.from(this.#prefix + channel).toString("latin1");
       const pending = Promise.withResolvers<void>();
       subscription = { channel, bytes: bytes === channel ? channel : bytes, head: undefined, refused: false, pending };
       this.#subscriptions.set(channel, subscription);
@@ -170,10 +171,10 @@ class RedisBus implements Bus {
   }
 
   /** A PUBLISH up to the length of its payload. */
-  #publishHead(channel: string): string {
+  #publishHead(channel: string): Buffer {
     const subscription = this.#subscriptions.get(channel);
     if (subscription?.head !== undefined) return subscription.head;
-    const head = `*3\r\n${argument("PUBLISH")}${argument(subscription?.bytes ?? latin1(this.#prefix + channel))}$`;
+    const head = Buffer.concat([PUBLISH, argumentsOf(this.#prefix + channel), Buffer.from("$")]);
     if (subscription !== undefined) subscription.head = head;
     return head;
   }
@@ -237,9 +238,11 @@ class RedisBus implements Bus {
     const { items, bytes } = batch;
     const writer = new Writer(items.reduce((sum, { head }) => sum + head.length + COMMAND_BYTES, bytes));
     for (const { head, payload, bytes: length } of items) {
-      writer.latin1(`${head}${length}\r\n`);
+      writer.bytes(head);
+      writer.decimal(length);
+      writer.lineEnd();
       writer.message(payload);
-      writer.latin1("\r\n");
+      writer.lineEnd();
     }
     const publishes = new WrittenPublishes(items.length, writer.written);
     this.#publisher.send(publishes).then(

@@ -6,6 +6,8 @@ import type { Message } from "../message.ts";
  */
 
 const LF = 10;
+const CR = 13;
+const STRING = 36; // $
 const MINUS = 45;
 const ZERO = 48;
 const STRINGS = new Set(Buffer.from("$=!"));
@@ -52,7 +54,10 @@ export function lineAt(bytes: Buffer, at: number): string {
   return bytes.toString("utf8", at, bytes.indexOf(LF, at) - 1);
 }
 
-/** Bytes that are put together in one piece of memory. */
+/**
+ * Bytes that are put together in one piece of memory. What is short is written a byte at a time: to put texts together first would
+ * cost more than all else that is done for a message.
+ */
 export class Writer {
   readonly #bytes: Buffer;
   #at = 0;
@@ -60,11 +65,6 @@ export class Writer {
   /** @param maxBytes at least what it will come to */
   constructor(maxBytes: number) {
     this.#bytes = Buffer.allocUnsafe(maxBytes);
-  }
-
-  /** A byte for each character. */
-  latin1(text: string): void {
-    this.#at += this.#bytes.write(text, this.#at, "latin1");
   }
 
   byte(value: number): void {
@@ -77,26 +77,63 @@ export class Writer {
     this.#at = this.#bytes.writeUInt32BE(value, this.#at);
   }
 
-  message(message: Message): void {
-    if (typeof message === "string") this.#at += this.#bytes.write(message, this.#at, "utf8");
-    else {
-      this.#bytes.set(message, this.#at);
-      this.#at += message.length;
-    }
+  bytes(bytes: Uint8Array): void {
+    this.#bytes.set(bytes, this.#at);
+    this.#at += bytes.length;
   }
 
+  /** A short text of ASCII. */
+  ascii(text: string): void {
+    for (let index = 0; index < text.length; index += 1) this.#bytes[this.#at + index] = text.charCodeAt(index);
+    this.#at += text.length;
+  }
+
+  /** An integer that is not negative, in digits. */
+  decimal(value: number): void {
+    const end = this.#at + digitsOf(value);
+    let rest = value;
+    for (let at = end - 1; at >= this.#at; at -= 1) {
+      const next = Math.floor(rest / 10);
+      this.#bytes[at] = ZERO + rest - next * 10;
+      rest = next;
+    }
+    this.#at = end;
+  }
+
+  lineEnd(): void {
+    this.byte(CR);
+    this.byte(LF);
+  }
+
+  /** An argument of a command: how long it is, then what it is. @param value a short text of ASCII, or an integer that is not negative */
+  argument(value: string | number): void {
+    this.byte(STRING);
+    this.decimal(typeof value === "number" ? digitsOf(value) : value.length);
+    this.lineEnd();
+    if (typeof value === "number") this.decimal(value);
+    else this.ascii(value);
+    this.lineEnd();
+  }
+
+  message(message: Message): void {
+    if (typeof message === "string") this.#at += this.#bytes.write(message, this.#at, "utf8");
+    else this.bytes(message);
+  }
+
+  /** @throws RangeError where it came to more than was said: Redis would take it for something else */
   get written(): Buffer {
+    if (this.#at > this.#bytes.length) throw new RangeError("a command is longer than was thought");
     return this.#bytes.subarray(0, this.#at);
   }
 }
 
-/** An argument of a command: how long it is, then what it is. A byte for each character. */
-export function argument(value: string | number): string {
-  const text = String(value);
-  return `$${text.length}\r\n${text}\r\n`;
+/** Arguments of a command, in bytes. */
+export function argumentsOf(...values: (string | number)[]): Buffer {
+  return Buffer.from(values.map((value) => `$${Buffer.byteLength(String(value))}\r\n${value}\r\n`).join(""));
 }
 
-/** A character for each byte of a text in UTF-8. */
-export function latin1(text: string): string {
-  return Buffer.from(text).toString("latin1");
+function digitsOf(value: number): number {
+  let digits = 1;
+  for (let rest = value; rest >= 10; rest = Math.floor(rest / 10)) digits += 1;
+  return digits;
 }

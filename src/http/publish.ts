@@ -4,6 +4,7 @@ import { subjectOf } from "../access/caller.ts";
 import type { Kind } from "../channels/kind.ts";
 import { Problem } from "../errors.ts";
 import type { Message } from "../message.ts";
+import { formatPosition, type Position } from "../position.ts";
 import { admit } from "./admission.ts";
 import { readBody } from "./body.ts";
 import type { Instance } from "./context.ts";
@@ -36,9 +37,10 @@ export function publish(instance: Instance) {
           instance.accept();
           // It may wait for the bus for longer than a client may be silent.
           server?.timeout(request, Math.min(MAX_TIMEOUT_S, Math.ceil(limits.publishTimeoutMs / 1000) + GRACE_S));
-          const id = await new Promise<string | null>((confirmed, refused) => {
+          const position = await new Promise<Position | null>((confirmed, refused) => {
             house.hub.publish(target, message, { confirmed, refused, broken: false }, key);
           });
+          const id = position === null ? null : formatPosition(position.epoch, position.offset);
           return Response.json({ channel, id }, { headers: rules.origins.corsHeaders(request.headers) });
         }
       },

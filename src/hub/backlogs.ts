@@ -22,9 +22,10 @@ export class Backlogs {
 
   /** @param length of a message, in UTF-16 units of text or bytes of binary */
   delivered(local: LocalChannel, length: number): void {
+    const known = local.unchecked > 0;
     local.unchecked += length;
     if (local.unchecked >= Math.max(MIN_CHECK_BYTES, this.#limits.slowConsumerBytes / 4)) this.#check(local);
-    else {
+    else if (!known) {
       this.#unchecked.add(local);
       this.#timer ??= setInterval(() => this.#checkAll(), CHECK_MS);
     }

@@ -98,7 +98,7 @@ export class Follower<Owner> {
     this.#reading = true;
     const since = { epoch: this.#epoch, offset: this.#offset };
     const page = { bytes, keepsAlive: true };
-    return { read: (this.#reads += 1), from: this.#settled ? { ...page, since, stamp: this.#stamp, limit } : { ...page, limit: 1 } };
+    return { read: (this.#reads += 1), from: this.#settled ? { ...page, since, stamp: this.#stamp, limit } : { ...page, limit: 0 } };
   }
 
   /** What the log said. False if it has to be read again, or on: a page may end before the log does. */

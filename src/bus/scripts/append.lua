@@ -4,8 +4,8 @@
 -- ARGV: 1 fresh epoch, 2 how this instance is called in heads, 3 how long its last batch is remembered (ms), 4 how long an
 --       idempotency key is (ms); then for each batch: channel, size, ttl (ms), epoch, offset and stamp of the newest entry that the
 --       instance has seen, sequence, 'w' if it may have been written before, 'k' if it has an idempotency key, 'wk' for both, how
---       many entries, the entries
--- Returns the stamp of all entries, then for each batch the offset of its last entry; or, where its epoch is not the one that the
+--       many messages, the messages
+-- Returns the stamp of all of them, then for each batch the offset of its last one; or, where its epoch is not the one that the
 -- instance has seen, epoch, offset, and 1 if this call appended it; or, where that failed, '' and why.
 local at = now()
 
@@ -38,11 +38,9 @@ local function appendBatch(head, log, once, place)
   if forgot(log, epoch, offset, stamp, seen, ARGV[place + 4], ARGV[place + 5]) then
     epoch, offset, stamp = startEpoch(head, log, ARGV[1])
   end
-  local first = place + 9
-  local last = first + tonumber(ARGV[place + 8]) - 1
-  local size, ttl = ARGV[place + 1], tonumber(ARGV[place + 2])
+  local size, ttl, count = tonumber(ARGV[place + 1]), tonumber(ARGV[place + 2]), tonumber(ARGV[place + 8])
   local isNew
-  offset, isNew = append(head, log, ARGV[place], epoch, offset, stamp, at, size, ttl, first, last, ARGV[2], sequence)
+  offset, isNew = append(head, log, ARGV[place], epoch, offset, stamp, at, size, ttl, count, ARGV[place + 9], ARGV[2], sequence)
   if isNew then forgetInstances(head) end
   if once then redis.call('SET', once, string.format('%s %d', epoch, offset), 'PX', ARGV[4]) end
   if epoch == seen then return offset end
@@ -63,6 +61,6 @@ while place <= #ARGV do
   if not done then answer = { '', type(answer) == 'table' and answer.err or tostring(answer) } end
   answers[#answers + 1] = answer
   key = key + keys
-  place = place + 9 + tonumber(ARGV[place + 8])
+  place = place + 10
 end
 return answers

@@ -1,8 +1,9 @@
 -- What the scripts about a channel's log share; it stands before each of them.
--- A log is two keys of one slot. The head is a hash: the epoch, the offset and stamp of the newest entry, and for each instance
--- that published lately its last batch. The other is a stream of the entries kept, with ids <offset>-<stamp>. The stamp, a time of
--- this server in microseconds, tells apart two entries that were given one offset because the server forgot the first. The head
--- outlives the entries.
+-- A log is two keys of one slot. The head is a hash: the epoch, the offset and stamp of the newest message, and for each instance
+-- that published lately its last batch. The other is a stream of the batches kept, with ids <offset of the last message>-<stamp>,
+-- and as fields m, the messages (a list of entries, frame.ts), and where there are several n, how many. The stamp, a time of this
+-- server in microseconds, tells apart two messages that were given one offset because the server forgot the first. The head
+-- outlives the stream.
 local HEAD_TTL = 86400000
 -- How late a time to live may be renewed, in milliseconds, where the last message came a moment ago: keys then live longer by it.
 local HEAD_SLACK = 60000
@@ -26,7 +27,15 @@ local function openLog(head, log, fresh)
   return startEpoch(head, log, fresh)
 end
 
--- Whether the log has lost an entry that somebody saw: the counter is behind it, or another one stands in its place. A seen stamp
+-- The offset of the first message of a batch, that of the last one, and their stamp.
+local function placeOf(batch)
+  local last, stamp = string.match(batch[1], '^(%d+)-(%d+)$')
+  local fields = batch[2]
+  last = tonumber(last)
+  return last - (fields[3] == 'n' and tonumber(fields[4]) or 1) + 1, last, stamp
+end
+
+-- Whether the log has lost a message that somebody saw: the counter is behind it, or another one stands in its place. A seen stamp
 -- of '' is not known: then only the counter is looked at.
 local function forgot(log, epoch, offset, stamp, seenEpoch, seenOffset, seenStamp)
   if seenEpoch ~= epoch then return false end
@@ -34,37 +43,35 @@ local function forgot(log, epoch, offset, stamp, seenEpoch, seenOffset, seenStam
   if offset < seen then return true end
   if seenStamp == '' then return false end
   if offset == seen then return stamp ~= seenStamp end
-  local entry = redis.call('XRANGE', log, seenOffset, seenOffset, 'COUNT', 1)[1]
-  return entry ~= nil and string.match(entry[1], '%d+$') ~= seenStamp
+  local batch = redis.call('XRANGE', log, seenOffset, '+', 'COUNT', 1)[1]
+  if not batch then return false end
+  local first, _, itsStamp = placeOf(batch)
+  return first <= seen and itsStamp ~= seenStamp
 end
 
--- Appends ARGV[first] to ARGV[last] with the stamp `at`, and publishes them as one frame (frame.ts). `before` is the stamp of the
--- newest entry so far. Where an instance is given, its batch of that sequence is remembered under it.
--- Returns the offset of the last one, and whether the instance was not known here.
-local function append(head, log, channel, epoch, offset, before, at, size, ttl, first, last, instance, sequence)
+-- Appends a batch, `count` messages in `list`, with the stamp `at`, and publishes it as one frame (frame.ts). `before` is the stamp
+-- of the newest message so far. Where an instance is given, its batch of that sequence is remembered under it.
+-- Returns the offset of the last message, and whether the instance was not known here.
+local function append(head, log, channel, epoch, offset, before, at, size, ttl, count, list, instance, sequence)
+  local last = offset + count
   local stamp = string.format('%d', at)
-  local suffix = '-' .. stamp
-  local frame = { '\255\1', string.char(#epoch), epoch, struct.pack('>I8I8', offset + 1, at) }
-  for index = first, last do
-    offset = offset + 1
-    local id = string.format('%d', offset) .. suffix
-    if index < last then redis.call('XADD', log, id, 'm', ARGV[index])
-    else redis.call('XADD', log, 'MAXLEN', '~', size, id, 'm', ARGV[index]) end
-    frame[index - first + 5] = ARGV[index]
-  end
-  local count = string.format('%d', offset)
+  local place = string.format('%d', last)
+  local id = place .. '-' .. stamp
+  local oldest = math.max(0, last - size + 1)
+  if count == 1 then redis.call('XADD', log, 'MINID', '~', oldest, id, 'm', list)
+  else redis.call('XADD', log, 'MINID', '~', oldest, id, 'm', list, 'n', count) end
   local isNew = false
   if instance then
-    local batch = sequence .. ' ' .. epoch .. ' ' .. count .. ' ' .. stamp
-    isNew = redis.call('HSET', head, 'offset', count, 'stamp', stamp, instance, batch) > 0
+    local batch = sequence .. ' ' .. epoch .. ' ' .. place .. ' ' .. stamp
+    isNew = redis.call('HSET', head, 'offset', place, 'stamp', stamp, instance, batch) > 0
   else
-    redis.call('HSET', head, 'offset', count, 'stamp', stamp)
+    redis.call('HSET', head, 'offset', place, 'stamp', stamp)
   end
   -- The clock may have been set back.
   local age = (at - tonumber(before)) / 1000
   local slack = math.min(LOG_SLACK, math.floor(ttl / 16))
   if age < 0 or age >= slack then redis.call('PEXPIRE', log, ttl + slack) end
   if age < 0 or age >= HEAD_SLACK then redis.call('PEXPIRE', head, HEAD_TTL + HEAD_SLACK) end
-  redis.call('PUBLISH', channel, table.concat(frame))
-  return offset, isNew
+  redis.call('PUBLISH', channel, struct.pack('>BBBc0I8I8', 255, 1, #epoch, epoch, offset + 1, at) .. list)
+  return last, isNew
 end

@@ -4,8 +4,10 @@
 --       6 bytes after which the page ends, 7 to 9 epoch, offset and stamp of the newest entry that the instance has
 --       seen, 10 to 12 of one that the reader has seen, then, to begin after a position, 13 its epoch, 14 its offset; without
 --       them the last ones are read
--- Returns epoch and offset of the newest entry, the stamp of the last one returned, 1 if all after the position is kept, 1 if
--- the page ends before the log, the entries.
+-- Returns epoch and offset of the newest message, the stamp of the last one returned, 1 if all after the position is kept, 1 if
+-- the page ends before the log, the offset after which it begins, the batches: of the first and the last one only a part may be
+-- wanted.
+local PORTION = 16
 local begins = redis.call('EXISTS', KEYS[1]) == 0
 local epoch, offset, stamp = openLog(KEYS[1], KEYS[2], ARGV[1])
 
@@ -30,30 +32,35 @@ if not since then
   from = math.max(from, offset - limit + 1)
 elseif ARGV[13] == epoch and since <= offset then
   local oldest = redis.call('XRANGE', KEYS[2], string.format('%d', from), '+', 'COUNT', 1)[1]
-  local first = oldest and tonumber(string.match(oldest[1], '^%d+')) or offset + 1
+  local first = oldest and math.max(from, (placeOf(oldest))) or offset + 1
   if since >= first - 1 then
     resumed = 1
     from = since + 1
   end
 end
+local start = from - 1
 
 -- In portions: a whole log of large messages would not be good for this server's memory.
 local bytes = tonumber(ARGV[6])
-local entries = {}
+local batches = {}
+local count = 0
 local cut = 0
 local more = true
-while more and cut == 0 and #entries < limit do
-  local some = redis.call('XRANGE', KEYS[2], string.format('%d', from), '+', 'COUNT', math.min(50, limit - #entries))
-  more = #some > 0
-  for _, entry in ipairs(some) do
+while more and cut == 0 and count < limit do
+  local some = redis.call('XRANGE', KEYS[2], string.format('%d', from), '+', 'COUNT', PORTION)
+  more = #some == PORTION
+  for _, batch in ipairs(some) do
     if bytes <= 0 then
       cut = 1
       break
     end
-    entries[#entries + 1] = entry
-    bytes = bytes - #entry[2][2]
-    from = tonumber(string.match(entry[1], '^%d+')) + 1
+    if count >= limit then break end
+    local first, last, itsStamp = placeOf(batch)
+    batches[#batches + 1] = batch
+    bytes = bytes - #batch[2][2]
+    count = count + last - math.max(first, from) + 1
+    from = last + 1
+    stamp = itsStamp
   end
 end
-if #entries > 0 then stamp = string.match(entries[#entries][1], '%d+$') end
-return { epoch, string.format('%d', offset), stamp, resumed, cut, entries }
+return { epoch, string.format('%d', offset), stamp, resumed, cut, string.format('%d', start), batches }
