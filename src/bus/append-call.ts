@@ -3,7 +3,6 @@ import type { AppendBatch } from "./append-queue.ts";
 import type { ChannelKeys } from "./channel-keys.ts";
 import type { Check } from "./evidence.ts";
 import { ENTRY_BYTES, writeEntry } from "./frame.ts";
-import { listOf } from "./redis-scripts.ts";
 import { argumentsOf, Writer } from "./resp.ts";
 
 /** How much of a call stands around its batches, and around what a batch brings itself, at most. */
@@ -102,17 +101,17 @@ function listBytes({ items, bytes }: AppendBatch): number {
 export type Appended = Error | { readonly epoch: string; readonly offset: number; readonly stamp: number | undefined };
 
 /**
- * What the script answered, for each part. The stamp is that of the last entry, if this call appended it.
+ * What the script answered, for each part. The stamp is that of the last message, if this call appended it.
  *
  * @throws Error where it is not the script's answer
  */
 export function readAppended(answer: unknown, parts: readonly AppendPart[]): Appended[] {
-  const [stamp, ...answers] = listOf(answer);
-  if (answers.length !== parts.length) throw new Error(`the append script answered ${String(answer)}`);
-  return answers.map((one, index) => {
-    if (typeof one === "number") return { epoch: parts[index]?.seen[0] ?? "", offset: one, stamp: Number(stamp) };
-    const [epoch, offset, isNew] = listOf(one).map(String);
-    if (epoch === "") return new Error(offset);
-    return { epoch: epoch ?? "", offset: Number(offset), stamp: isNew === "1" ? Number(stamp) : undefined };
+  const [stamp, ...lines] = String(answer).split("\n");
+  if (lines.length !== parts.length) throw new Error(`the append script answered ${String(answer)}`);
+  return lines.map((line, index) => {
+    if (line.startsWith("!")) return new Error(line.slice(1));
+    const [first = "", offset, isNew] = line.split(" ");
+    if (offset === undefined) return { epoch: parts[index]?.seen[0] ?? "", offset: Number(first), stamp: Number(stamp) };
+    return { epoch: first, offset: Number(offset), stamp: isNew === "1" ? Number(stamp) : undefined };
   });
 }

@@ -24,6 +24,8 @@ export interface Lane {
   batch: AppendBatch | undefined;
   /** How Redis calls it, once that has been put into words; not where its retention changes. */
   words: LaneWords | undefined;
+  /** Whether it is among those that have something to write now. */
+  due: boolean;
   /** Whether anything came since the last look. */
   used: boolean;
 }
@@ -56,8 +58,10 @@ export class AppendQueue {
   readonly #allowance: Allowance;
   readonly #retry: () => void;
   readonly #lanes = new Map<string, Lane>();
-  /** Lanes with something to write now. */
-  readonly #due = new Set<Lane>();
+  /** Lanes with something to write now; each once, by its `due`. */
+  #due: Lane[] = [];
+  /** How many of them were taken. */
+  #taken = 0;
   /** Lanes whose batch has to be written again, when the bus is back. */
   readonly #failed = new Set<Lane>();
   #sequence = 0;
@@ -86,15 +90,21 @@ export class AppendQueue {
     this.#allowance.take(1, bytes);
     this.#pending += 1;
     this.#pendingBytes += bytes;
-    if (lane.batch === undefined) this.#due.add(lane);
+    if (lane.batch === undefined) this.#isDue(lane);
     this.#expiry ??= setInterval(() => this.#expire(), EXPIRY_CHECK_MS);
   }
 
   /** The next batch to write, or undefined. Each must be `confirmed`, `refused` or `failed`. */
   take(): AppendBatch | undefined {
-    for (const lane of this.#due) {
-      if (this.#unansweredBytes >= MAX_UNANSWERED_BYTES) return undefined;
-      this.#due.delete(lane);
+    while (this.#unansweredBytes < MAX_UNANSWERED_BYTES) {
+      const lane = this.#due[this.#taken];
+      if (lane === undefined) {
+        this.#due = [];
+        this.#taken = 0;
+        return undefined;
+      }
+      this.#taken += 1;
+      lane.due = false;
       const batch = lane.batch ?? this.#form(lane);
       if (batch === undefined) {
         this.#settleEmpty();
@@ -104,6 +114,8 @@ export class AppendQueue {
       this.#unansweredBytes += batch.bytes;
       return batch;
     }
+    this.#due.splice(0, this.#taken);
+    this.#taken = 0;
     return undefined;
   }
 
@@ -130,7 +142,7 @@ export class AppendQueue {
 
   /** From now on `take` gives those that failed, first. */
   retry(): void {
-    for (const lane of this.#failed) this.#due.add(lane);
+    for (const lane of this.#failed) this.#isDue(lane);
     this.#failed.clear();
   }
 
@@ -151,15 +163,22 @@ export class AppendQueue {
       for (const item of items) tell(item, (sender) => sender.refused(problem));
     }
     this.#lanes.clear();
-    this.#due.clear();
+    this.#due = [];
+    this.#taken = 0;
     this.#failed.clear();
     this.#settleEmpty();
+  }
+
+  #isDue(lane: Lane): void {
+    if (lane.due) return;
+    lane.due = true;
+    this.#due.push(lane);
   }
 
   #lane(channel: string, retention: Retention): Lane {
     let lane = this.#lanes.get(channel);
     if (lane === undefined) {
-      lane = { channel, retention, waiting: [], batch: undefined, words: undefined, used: true };
+      lane = { channel, retention, waiting: [], batch: undefined, words: undefined, due: false, used: true };
       this.#lanes.set(channel, lane);
     }
     if (lane.retention !== retention) {
@@ -200,7 +219,7 @@ export class AppendQueue {
     lane.batch = undefined;
     this.#forget(items);
     // Told last: a sender may publish again at once.
-    if (lane.waiting.length > 0) this.#due.add(lane);
+    if (lane.waiting.length > 0) this.#isDue(lane);
     let index = 0;
     for (const item of items) {
       tell(item, say, index);
@@ -230,8 +249,7 @@ export class AppendQueue {
 
   /** A lane is kept for a moment: where something was published more will be. */
   #rest(lane: Lane): void {
-    this.#due.delete(lane);
-    if (!lane.used) this.#lanes.delete(lane.channel);
+    if (!lane.used && !lane.due) this.#lanes.delete(lane.channel);
     lane.used = false;
   }
 

@@ -1,5 +1,5 @@
 import { Command, type Redis } from "ioredis";
-import { integerAt, lineAt, replyEnd } from "./resp.ts";
+import { integerAt, lineAt, replyEnd, stringAt } from "./resp.ts";
 
 /** Hears a message where it lies in what Redis sent: the places of its channel and of its payload. */
 export type Received = (bytes: Buffer, channelStart: number, channelEnd: number, start: number, end: number) => void;
@@ -9,12 +9,13 @@ const MESSAGE = Buffer.from("3\r\n$7\r\nmessage\r\n$");
 const PUSH = 62; // >
 const LIST = 42; // *
 const ERROR = 45; // -
+const STRING = 36; // $
 const CR = 13;
 const CRLF = 2;
 /** What stands between the channel and the length of the payload. */
 const BEFORE_PAYLOAD = "\r\n$";
 
-/** A command that is already in Redis's words, and answered as any other. */
+/** A command that is already in Redis's words, and answered with a text. */
 export class WrittenCommand extends Command {
   readonly #bytes: Buffer;
 
@@ -139,13 +140,18 @@ class Tap {
   #reply(bytes: Buffer, at: number): number {
     const end = replyEnd(bytes, at);
     if (end < 0) return end;
-    const command = bytes[at] === PUSH ? undefined : this.#queue.peekFront()?.command;
-    if (!(command instanceof WrittenPublishes)) this.#pass(bytes.subarray(at, end));
-    else if (command.answered(bytes[at] === ERROR ? new Error(lineAt(bytes, at + 1)) : undefined)) {
-      this.#queue.shift();
-      command.resolve(null);
-    }
+    const type = bytes[at];
+    const command = type === PUSH ? undefined : this.#queue.peekFront()?.command;
+    if (command instanceof WrittenPublishes) {
+      if (command.answered(type === ERROR ? new Error(lineAt(bytes, at + 1)) : undefined)) this.#resolve(command, null);
+    } else if (command instanceof WrittenCommand && type === STRING) this.#resolve(command, stringAt(bytes, at));
+    else this.#pass(bytes.subarray(at, end));
     return end;
+  }
+
+  #resolve(command: WrittenCommand, answer: string | null): void {
+    this.#queue.shift();
+    command.resolve(answer);
   }
 }
 

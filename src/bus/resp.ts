@@ -54,6 +54,12 @@ export function lineAt(bytes: Buffer, at: number): string {
   return bytes.toString("utf8", at, bytes.indexOf(LF, at) - 1);
 }
 
+/** The string that begins at a place. */
+export function stringAt(bytes: Buffer, at: number): string {
+  const start = bytes.indexOf(LF, at) + 1;
+  return bytes.toString("utf8", start, start + integerAt(bytes, at + 1));
+}
+
 /**
  * Bytes that are put together in one piece of memory. What is short is written a byte at a time: to put texts together first would
  * cost more than all else that is done for a message.

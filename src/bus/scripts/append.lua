@@ -5,8 +5,8 @@
 --       idempotency key is (ms); then for each batch: channel, size, ttl (ms), epoch, offset and stamp of the newest entry that the
 --       instance has seen, sequence, 'w' if it may have been written before, 'k' if it has an idempotency key, 'wk' for both, how
 --       many messages, the messages
--- Returns the stamp of all of them, then for each batch the offset of its last one; or, where its epoch is not the one that the
--- instance has seen, epoch, offset, and 1 if this call appended it; or, where that failed, '' and why.
+-- Returns lines: the stamp of all of them, then for each batch the offset of its last one; or, where its epoch is not the one that
+-- the instance has seen, epoch, offset, and 1 if this call appended it; or, where that failed, ! and why.
 local at = now()
 
 -- Instances come and go, and each leaves a field.
@@ -22,14 +22,11 @@ local function appendBatch(head, log, once, place)
   local sequence = ARGV[place + 6]
   if string.sub(ARGV[place + 7], 1, 1) == 'w' then
     local last, epoch, offset = string.match(redis.call('HGET', head, ARGV[2]) or '', '^(%d+) (%S+) (%d+) ')
-    if last and tonumber(last) >= tonumber(sequence) then return { epoch, offset, 0 } end
+    if last and tonumber(last) >= tonumber(sequence) then return epoch .. ' ' .. offset .. ' 0' end
   end
   if once then
     local known = redis.call('GET', once)
-    if known then
-      local epoch, offset = string.match(known, '^(%S+) (%d+)$')
-      if epoch then return { epoch, offset, 0 } end
-    end
+    if known and string.find(known, '^%S+ %d+$') then return known .. ' 0' end
   end
 
   local epoch, offset, stamp = openLog(head, log, ARGV[1])
@@ -42,9 +39,10 @@ local function appendBatch(head, log, once, place)
   local isNew
   offset, isNew = append(head, log, ARGV[place], epoch, offset, stamp, at, size, ttl, count, ARGV[place + 9], ARGV[2], sequence)
   if isNew then forgetInstances(head) end
-  if once then redis.call('SET', once, string.format('%s %d', epoch, offset), 'PX', ARGV[4]) end
-  if epoch == seen then return offset end
-  return { epoch, string.format('%d', offset), 1 }
+  local place = string.format('%d', offset)
+  if once then redis.call('SET', once, epoch .. ' ' .. place, 'PX', ARGV[4]) end
+  if epoch == seen then return place end
+  return epoch .. ' ' .. place .. ' 1'
 end
 
 local answers = { string.format('%d', at) }
@@ -58,9 +56,9 @@ while place <= #ARGV do
     keys = 3
   end
   local done, answer = pcall(appendBatch, KEYS[key], KEYS[key + 1], once, place)
-  if not done then answer = { '', type(answer) == 'table' and answer.err or tostring(answer) } end
+  if not done then answer = '!' .. string.gsub(type(answer) == 'table' and answer.err or tostring(answer), '%c', ' ') end
   answers[#answers + 1] = answer
   key = key + keys
   place = place + 10
 end
-return answers
+return table.concat(answers, '\n')
