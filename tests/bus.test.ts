@@ -7,6 +7,7 @@ import { Log } from "../src/log.ts";
 import type { Message } from "../src/message.ts";
 import { formatPosition, type Position } from "../src/position.ts";
 import { buses } from "./buses.ts";
+import { randomNumbers } from "./support/random.ts";
 import { waitFor, whileNothingHappens } from "./support/wait.ts";
 
 const limits = { publishQueue: 10_000, publishQueueBytes: 1 << 26, publishTimeoutMs: 5000 };
@@ -215,6 +216,40 @@ for (const { name, start } of buses) {
         expect([rest.resumed, rest.start, rest.messages.length]).toEqual([true, 2, 1]);
         const next = await history.read(channel, retention, { ...page(9, 1), since: { epoch, offset: 1 } });
         expect([next.resumed, next.start, next.messages.length]).toEqual([true, 1, 1]);
+      });
+
+      test("gives every page as if messages had come one by one, whatever bursts they came in", async () => {
+        const { history, channel } = await openLog();
+        const random = randomNumbers();
+        const kept = { size: 40, ttlMs: 60_000 };
+        const texts: string[] = [];
+        for (let burst = 0; burst < 12; burst += 1) {
+          const some = Array.from(
+            { length: 1 + random(random(3) === 0 ? 60 : 6) },
+            (_, index) => `${texts.length + index}${"x".repeat(random(30))}`,
+          );
+          texts.push(...some);
+          await append(history, channel, some, kept);
+          const { epoch, head } = await history.read(channel, kept, page(1));
+          expect(head).toBe(texts.length);
+          const oldest = Math.max(0, head - kept.size);
+          for (let from = 0; from <= head; from += 1) {
+            const limit = 1 + random(50);
+            const bytes = 1 + random(1000);
+            const got = await history.read(channel, kept, { ...page(limit, bytes), since: { epoch, offset: from } });
+            const after = Math.max(from, oldest);
+            // A page ends with the message that reaches its bytes.
+            let left = bytes;
+            const wanted = texts.slice(after, after + limit).filter((text) => {
+              const fits = left > 0;
+              left -= text.length;
+              return fits;
+            });
+            expect([from, limit, bytes, got.resumed, got.start, got.messages]).toEqual([from, limit, bytes, from >= oldest, after, wanted]);
+            const newest = await history.read(channel, kept, page(limit));
+            expect(newest.messages).toEqual(texts.slice(Math.max(oldest, head - limit)));
+          }
+        }
       });
 
       test("forgets messages after their time, counted from the last one, but not the position", async () => {

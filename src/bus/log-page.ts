@@ -11,7 +11,9 @@ export function pageOf(answer: unknown, { since, limit, bytes }: ReadFrom): Page
   let stamp = Number(newest);
   let whole = resumed === 1;
   let left = bytes;
+  const isFull = (): boolean => messages.length === limit || left <= 0;
   for (const one of listOf(batches)) {
+    if (isFull()) break;
     const batch = batchOf(one);
     if (batch.first > start + messages.length + 1) {
       // What comes before was trimmed, or somebody took something out. What comes after the hole is all that can be honoured.
@@ -20,14 +22,13 @@ export function pageOf(answer: unknown, { since, limit, bytes }: ReadFrom): Page
       start = batch.first - 1;
     }
     for (const message of batch.messages.slice(start + messages.length + 1 - batch.first)) {
-      if (messages.length === limit || left <= 0) break;
+      if (isFull()) break;
       messages.push(message);
       left -= byteLength(message);
       stamp = batch.stamp;
     }
   }
-  const isCut = cut === 1 || left <= 0 || messages.length === limit;
-  if (!isCut && start + messages.length !== Number(head)) {
+  if (cut !== 1 && !isFull() && start + messages.length !== Number(head)) {
     messages.length = 0;
     start = Number(head);
     whole = false;

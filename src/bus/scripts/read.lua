@@ -8,6 +8,8 @@
 -- the page ends before the log, the offset after which it begins, the batches: of the first and the last one only a part may be
 -- wanted.
 local PORTION = 16
+-- What an entry of a list takes besides its message (frame.ts).
+local ENTRY_BYTES = 5
 local begins = redis.call('EXISTS', KEYS[1]) == 0
 local epoch, offset, stamp = openLog(KEYS[1], KEYS[2], ARGV[1])
 
@@ -57,7 +59,8 @@ while more and cut == 0 and count < limit do
     if count >= limit then break end
     local first, last, itsStamp = placeOf(batch)
     batches[#batches + 1] = batch
-    bytes = bytes - #batch[2][2]
+    -- How much of a batch that begins before the page is wanted only its reader knows.
+    if first >= from then bytes = bytes - #batch[2][2] + (last - first + 1) * ENTRY_BYTES end
     count = count + last - math.max(first, from) + 1
     from = last + 1
     stamp = itsStamp

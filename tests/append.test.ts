@@ -1,0 +1,156 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import type { Redis } from "ioredis";
+import type { Bus, BusListener, Entries, History } from "../src/bus/bus.ts";
+import { openBus } from "../src/bus/open.ts";
+import { Counts } from "../src/counts.ts";
+import type { Problem } from "../src/errors.ts";
+import { Log } from "../src/log.ts";
+import type { Message } from "../src/message.ts";
+import { Proxy } from "./support/proxy.ts";
+import { RedisServer } from "./support/redis.ts";
+import { waitFor } from "./support/wait.ts";
+
+const retention = { size: 1000, ttlMs: 60_000 };
+const limits = { publishQueue: 10_000, publishQueueBytes: 1 << 26, publishTimeoutMs: 5000 };
+
+/** What Redis sees of the logs that a bus writes, and what becomes of writes whose answers are lost. */
+describe("appending in Redis", () => {
+  let redis: RedisServer;
+  let admin: Redis;
+  const opened: Bus[] = [];
+  const proxies: Proxy[] = [];
+
+  beforeAll(async () => {
+    redis = await RedisServer.start();
+    admin = redis.client();
+  });
+  afterEach(async () => {
+    for (const bus of opened.splice(0)) bus.close();
+    for (const proxy of proxies.splice(0)) proxy.stop();
+    await admin.flushall();
+  });
+  afterAll(() => redis.stop());
+
+  async function open(url = redis.url): Promise<{ history: History; entries: [channel: string, entries: Entries][]; bus: Bus }> {
+    const entries: [string, Entries][] = [];
+    const listener: BusListener = {
+      deliver: () => undefined,
+      deliverEntries: (channel, some) => entries.push([channel, some]),
+      lost: () => undefined,
+      restored: () => undefined,
+    };
+    const log = new Log("error", "json", () => undefined);
+    const bus = await openBus({ url, prefix: "", limits, counts: new Counts(), log }, listener);
+    opened.push(bus);
+    if (bus.history === undefined) throw new Error("no history");
+    return { history: bus.history, entries, bus };
+  }
+
+  /** Resolves to the offset, or to the name of the fault. */
+  function append(history: History, channel: string, message: Message, kept = retention): Promise<number | string> {
+    return new Promise((resolve) => {
+      history.append(channel, message, kept, {
+        broken: false,
+        confirmed: (position) => resolve(position?.offset ?? -1),
+        refused: (problem: Problem) => resolve(problem.fault),
+      });
+    });
+  }
+
+  /** How often Redis has run a command since `config resetstat`. */
+  async function calls(command: string): Promise<number> {
+    return Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(await admin.info("commandstats"))?.[1] ?? 0);
+  }
+
+  test("takes one call for a turn's messages on many channels, and one more for each 256", async () => {
+    const { history } = await open();
+    await append(history, "warm", "x");
+    await admin.config("RESETSTAT");
+    await Promise.all(Array.from({ length: 256 }, (_, index) => append(history, `channel-${index}`, "x")));
+    expect(await calls("evalsha")).toBe(1);
+    await Promise.all(Array.from({ length: 600 }, (_, index) => append(history, `channel-${index}`, "x")));
+    expect(await calls("evalsha")).toBe(4);
+  });
+
+  test("publishes and keeps a burst of one channel in lists of at most 256 messages and 256 KiB", async () => {
+    const { history, bus, entries } = await open();
+    await bus.subscribe("a");
+    await Promise.all(Array.from({ length: 600 }, () => append(history, "a", "x")));
+    await waitFor("all of them", () => entries.flatMap(([, { messages }]) => messages).length === 600);
+    expect(entries.map(([, { first, messages }]) => [first, messages.length])).toEqual([
+      [1, 256],
+      [257, 256],
+      [513, 88],
+    ]);
+    expect(await admin.xlen("lockstep:{a}:log")).toBe(3);
+    await bus.subscribe("b");
+    const large = "y".repeat(100 * 1024);
+    await Promise.all(Array.from({ length: 5 }, () => append(history, "b", large)));
+    await waitFor("the large ones", () => entries.flatMap(([channel, { messages }]) => (channel === "b" ? messages : [])).length === 5);
+    expect(entries.flatMap(([channel, { messages }]) => (channel === "b" ? [messages.length] : []))).toEqual([2, 2, 1]);
+  });
+
+  test("keeps no more in Redis than a little over what is kept, in bursts too", async () => {
+    const { history } = await open();
+    for (let burst = 0; burst < 40; burst += 1) {
+      await Promise.all(Array.from({ length: 100 }, () => append(history, "a", "x".repeat(100), { size: 150, ttlMs: 60_000 })));
+    }
+    // A node of a stream is 4 kB, and one list is larger.
+    expect(await admin.xlen("lockstep:{a}:log")).toBeLessThanOrEqual(4);
+  });
+
+  test("refuses what one channel cannot take, and no other's in the same call", async () => {
+    const { history } = await open();
+    expect(await append(history, "worse", "x")).toBe(1);
+    await admin.set("lockstep:{bad}:head", "no hash");
+    await admin.set("lockstep:{worse}:log", "no stream");
+    expect(await Promise.all(["a", "bad", "b", "worse", "c"].map((channel) => append(history, channel, "x")))).toEqual([
+      1,
+      "not-confirmed",
+      1,
+      "not-confirmed",
+      1,
+    ]);
+    await admin.del("lockstep:{bad}:head", "lockstep:{worse}:log");
+    expect(await Promise.all(["a", "bad", "worse"].map((channel) => append(history, channel, "x")))).toEqual([2, 1, 2]);
+  });
+
+  test("appends and delivers once what was written when the answer was lost", async () => {
+    const proxy = await Proxy.start(redis.port, 60);
+    proxies.push(proxy);
+    const direct = await open();
+    await direct.bus.subscribe("a");
+    const { history } = await open(`redis://127.0.0.1:${proxy.port}`);
+    const answers = Promise.all(["one", "two"].map((text) => append(history, "a", text)));
+    await waitFor("Redis to have it", async () => (await admin.xlen("lockstep:{a}:log")) === 1);
+    proxy.cut();
+    expect(await answers).toEqual([1, 2]);
+    expect(await append(history, "a", "three")).toBe(3);
+    await waitFor("the last", () => direct.entries.at(-1)?.[1].messages.at(-1) === "three");
+    expect(direct.entries.flatMap(([, { messages }]) => messages)).toEqual(["one", "two", "three"]);
+  });
+
+  test("forgets the last batches of instances that are gone, when another one comes", async () => {
+    const head = "lockstep:{a}:head";
+    const micros = (agoMs: number): string => String((Date.now() - agoMs) * 1000);
+    await append((await open()).history, "a", "x");
+    await admin.hset(head, { longgone: `7 e 1 ${micros(3_600_000)}`, recent00: `7 e 1 ${micros(60_000)}` });
+    await append((await open()).history, "a", "x");
+    const fields = Object.keys(await admin.hgetall(head));
+    expect(fields).toContain("recent00");
+    expect(fields).not.toContain("longgone");
+    expect(fields.length).toBe(3 + 1 + 2);
+  });
+
+  test("keeps a busy log alive, and lets it go when its time has come", async () => {
+    const { history } = await open();
+    const short = { size: 10, ttlMs: 800 };
+    for (let index = 0; index < 12; index += 1) {
+      await append(history, "a", "x", short);
+      await Bun.sleep(100);
+      expect(await admin.xlen("lockstep:{a}:log")).toBeGreaterThan(0);
+    }
+    expect(await admin.pttl("lockstep:{a}:log")).toBeLessThanOrEqual(850);
+    expect(await admin.pttl("lockstep:{a}:head")).toBeGreaterThan(24 * 3600 * 1000);
+  });
+});
