@@ -115,6 +115,19 @@ describe("appending in Redis", () => {
     expect(await Promise.all(["a", "bad", "worse"].map((channel) => append(history, channel, "x")))).toEqual([2, 1, 2]);
   });
 
+  test("keeps nothing of what it may not publish, and goes on where it was when it may", async () => {
+    await admin.acl("SETUSER", "some", "on", ">pw", "~*", "+@all", "resetchannels", "&a");
+    const { history } = await open(redis.url.replace("//", "//some:pw@"));
+    expect(await append(history, "a", "x")).toBe(1);
+    expect(await append(history, "b", "x")).toBe("not-confirmed");
+    expect(await admin.xlen("lockstep:{b}:log")).toBe(0);
+    expect(await admin.pttl("lockstep:{b}:head")).toBeGreaterThan(0);
+    await admin.acl("SETUSER", "some", "allchannels");
+    expect(await append(history, "b", "y")).toBe(1);
+    const { messages, head } = await history.read("b", retention, { limit: 9, bytes: 1e9, keepsAlive: false });
+    expect([messages, head]).toEqual([["y"], 1]);
+  });
+
   test("appends and delivers once what was written when the answer was lost", async () => {
     const proxy = await Proxy.start(redis.port, 60);
     proxies.push(proxy);

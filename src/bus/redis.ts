@@ -258,7 +258,8 @@ class RedisBus implements Bus {
       const error = publishes.errorOf(index, unanswered);
       if (error === undefined) return undefined;
       this.#log.debug("redis did not confirm", { error: describeError(error) });
-      return new Problem("not-confirmed", "The bus did not confirm the message; it may still arrive.");
+      const why = error === unanswered ? "The bus did not confirm the message; it may still arrive." : "The bus refused the message.";
+      return new Problem("not-confirmed", why);
     });
     if (this.#queue.waiting > 0) this.#flush();
   }

@@ -63,12 +63,17 @@ export class Place {
     this.#process.kill();
   }
 
-  /** Lets its process drain, and nobody follow. Resolves once it has ended. */
-  async close(): Promise<void> {
+  /** Lets its process drain, and nobody follow. Resolves once it has ended; after the bound it is killed. */
+  async close(boundMs: number): Promise<void> {
     this.#closing = true;
     this.#wake();
     this.#process?.stop();
+    const timer = setTimeout(() => {
+      this.#options.log.error("a worker does not end and is killed", { worker: this.#options.number, pid: this.pid });
+      this.#process?.kill();
+    }, boundMs);
     await this.#life;
+    clearTimeout(timer);
   }
 
   async #live(): Promise<void> {

@@ -10,6 +10,8 @@ import { Totals } from "./totals.ts";
 /** How long a worker may take to answer what somebody asks of all. */
 const ANSWER_BOUND_MS = 1000;
 const TURN_MS = 1000;
+/** How much longer than its drain a worker may take to end. */
+const GRACE_MS = 2000;
 /** A turn that comes later than this tells of a stall of this process, or of the machine. */
 const LATE_MS = 500;
 
@@ -41,12 +43,14 @@ export class Supervisor {
   readonly #totals = new Totals();
   readonly #timer = setInterval(() => this.#turn(), TURN_MS);
   #now: ConfigFile;
+  #drainTimeoutMs: number;
   #lastTurnMs = performance.now();
   #drained: Promise<void> | undefined;
 
   private constructor({ config, file, log, write }: SupervisorOptions, port: SharedPort) {
     this.#config = config;
     this.#now = file;
+    this.#drainTimeoutMs = config.drainTimeoutMs;
     this.#port = port;
     const siblings: Siblings = {
       metrics: shared(() => this.#read()),
@@ -77,6 +81,7 @@ export class Supervisor {
   /** All workers go by another configuration, and those that are to come. Returns the settings that differ and need a restart. */
   async reload(config: Config, file: ConfigFile): Promise<string[]> {
     this.#now = file;
+    this.#drainTimeoutMs = config.drainTimeoutMs;
     await Promise.all(this.#places.map((place) => place.reload(file)));
     return fixedDifferences(this.#config, config);
   }
@@ -97,7 +102,9 @@ export class Supervisor {
   }
 
   async #close(): Promise<void> {
-    await Promise.all(this.#places.map((place) => place.close()));
+    // A drain takes its time-out once for the bus, and once for the clients.
+    const boundMs = 2 * this.#drainTimeoutMs + GRACE_MS;
+    await Promise.all(this.#places.map((place) => place.close(boundMs)));
     clearInterval(this.#timer);
     this.#port.release();
   }

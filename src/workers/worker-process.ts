@@ -4,6 +4,8 @@ import { Heartbeat } from "./heartbeat.ts";
 import { Line } from "./line.ts";
 import { WORKER_WORD, type SupervisorAnswers, type WorkerAnswers } from "./orders.ts";
 
+const END_MS = 100;
+
 export interface WorkerProcessOptions {
   readonly answers: SupervisorAnswers;
   /** Writes whole lines of the log. */
@@ -67,9 +69,11 @@ export class WorkerProcess {
     if (this.#isUp) await this.#line.ask("reload", file);
   }
 
-  /** Whether it turns. */
+  /** Whether it turns, or has just ended. */
   async turns(boundMs: number): Promise<boolean> {
-    return this.#keep(await this.#line.ask("beat", undefined, boundMs));
+    if (this.#keep(await this.#line.ask("beat", undefined, boundMs))) return true;
+    // Its line closes a moment before its end is known.
+    return Promise.race([this.#child.exited.then(() => true), Bun.sleep(END_MS).then(() => false)]);
   }
 
   async ready(boundMs: number): Promise<boolean> {

@@ -63,20 +63,24 @@ export async function measure(
     };
     const load = start([process.execPath, LOAD, JSON.stringify(plan)], cores?.load);
     await load.ended();
-    return await answerOf(load, servers);
+    return await answerOf(load, servers, redis);
   } finally {
     await Promise.all(started.map((child) => children.end(child)));
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-async function answerOf(load: Child, servers: readonly Child[]): Promise<Measured> {
+async function answerOf(load: Child, servers: readonly Child[], redis: readonly Child[]): Promise<Measured> {
   const answer: Measured | { fault: string } | undefined = load.output === "" ? undefined : JSON.parse(load.output);
   // The load hears of it before the server's end is known.
   if (answer === undefined || "fault" in answer) await Promise.race([...servers.map((server) => server.ended()), Bun.sleep(LAST_WORDS_MS)]);
   for (const server of servers.filter(({ hasEnded }) => hasEnded)) {
     await server.ended();
     throw new Error(`the server died (${server.epitaph})`);
+  }
+  for (const one of redis.filter(({ hasEnded }) => hasEnded)) {
+    await one.ended();
+    throw new Error(`Redis died (${one.epitaph})`);
   }
   if (answer === undefined) throw new Error(`the load ended without an answer (${load.epitaph})`);
   if ("fault" in answer) throw new Error(answer.fault);

@@ -95,7 +95,7 @@ function expectTogether({ sweeps: asked, servers, svg }: Options, hasWorkloads: 
 
 function parse(words: readonly string[]) {
   try {
-    return parseArgs({ args: [...words], options: flags, allowPositionals: false });
+    return parseArgs({ args: joined(words), options: flags, allowPositionals: false });
   } catch (error) {
     const [first = ""] = (error instanceof Error ? error.message : String(error)).split(/\.? To specify|\n/);
     throw new UsageError(
@@ -104,6 +104,17 @@ function parse(words: readonly string[]) {
         .join(", ")}`,
     );
   }
+}
+
+/** A value that begins with a minus belongs to the flag before it: it is refused as a value, not as a flag. */
+function joined(words: readonly string[]): string[] {
+  const list: string[] = [];
+  for (const word of words) {
+    const before = list.at(-1) ?? "";
+    if (/^-[0-9.]/.test(word) && /^--(?:rounds|seconds)$/.test(before)) list[list.length - 1] = `${before}=${word}`;
+    else list.push(word);
+  }
+  return list;
 }
 
 function chosen<T extends { readonly name: string }>(flag: string, all: readonly T[], names: readonly string[] | undefined): readonly T[] {

@@ -60,6 +60,15 @@ local function append(head, log, channel, epoch, offset, before, at, size, ttl, 
   local oldest = math.max(0, last - size + 1)
   if count == 1 then redis.call('XADD', log, 'MINID', '~', oldest, id, 'm', list)
   else redis.call('XADD', log, 'MINID', '~', oldest, id, 'm', list, 'n', count) end
+  local frame = struct.pack('>BBBc0I8I8', 255, 1, #epoch, epoch, offset + 1, at) .. list
+  local heard = redis.pcall('PUBLISH', channel, frame)
+  if type(heard) == 'table' and heard.err then
+    -- It may not be published here: then it is not kept either.
+    redis.call('XDEL', log, id)
+    redis.call('PEXPIRE', log, ttl)
+    redis.call('PEXPIRE', head, HEAD_TTL)
+    error(heard.err)
+  end
   local isNew = false
   if instance then
     local batch = sequence .. ' ' .. epoch .. ' ' .. place .. ' ' .. stamp
@@ -72,6 +81,5 @@ local function append(head, log, channel, epoch, offset, before, at, size, ttl, 
   local slack = math.min(LOG_SLACK, math.floor(ttl / 16))
   if age < 0 or age >= slack then redis.call('PEXPIRE', log, ttl + slack) end
   if age < 0 or age >= HEAD_SLACK then redis.call('PEXPIRE', head, HEAD_TTL + HEAD_SLACK) end
-  redis.call('PUBLISH', channel, struct.pack('>BBBc0I8I8', 255, 1, #epoch, epoch, offset + 1, at) .. list)
   return last, isNew
 end
