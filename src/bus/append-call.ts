@@ -77,14 +77,13 @@ export function writeAppend(terms: AppendTerms, parts: readonly AppendPart[]): B
 }
 
 function writeBatch(writer: Writer, { batch, words, seen: [epoch, offset, stamp] }: AppendPart): void {
-  const { items, sequence, written } = batch;
-  const mode = items[0]?.key === undefined ? "" : "k";
+  const { items, sequence } = batch;
   writer.bytes(words.channel);
   writer.argument(epoch);
   writer.argument(offset);
   writer.argument(stamp);
   writer.argument(sequence);
-  writer.argument(written ? `w${mode}` : mode);
+  writer.argument(items[0]?.key === undefined ? "" : "k");
   writer.argument(items.length);
   writer.ascii("$");
   writer.decimal(listBytes(batch));

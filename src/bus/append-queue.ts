@@ -37,8 +37,6 @@ export interface AppendBatch {
   readonly sequence: number;
   readonly items: readonly Item[];
   readonly bytes: number;
-  /** Whether it may have been written before. */
-  written: boolean;
 }
 
 /** What is written at a time: to one channel, and to all in one step. */
@@ -135,12 +133,11 @@ export class AppendQueue {
   failed(batch: AppendBatch): void {
     this.#unansweredBytes -= batch.bytes;
     if (batch.lane.batch !== batch) return; // the queue was closed
-    batch.written = true;
     if (batch.items.every(isBroken)) this.#end(batch, () => undefined);
     else this.#failed.add(batch.lane);
   }
 
-  /** From now on `take` gives those that failed, first. */
+  /** From now on `take` gives those that failed, too. */
   retry(): void {
     for (const lane of this.#failed) this.#isDue(lane);
     this.#failed.clear();
@@ -210,7 +207,7 @@ export class AppendQueue {
     }
     if (taken === waiting.length) lane.waiting = [];
     else waiting.splice(0, taken);
-    return items.length === 0 ? undefined : { lane, sequence: (this.#sequence += 1), items, bytes, written: false };
+    return items.length === 0 ? undefined : { lane, sequence: (this.#sequence += 1), items, bytes };
   }
 
   #end(batch: AppendBatch, say: (sender: Sender, index: number) => void): void {

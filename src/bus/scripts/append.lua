@@ -1,10 +1,9 @@
 -- Appends batches to the logs of channels and publishes them, each all or nothing, and once: a batch that is written again because
--- its answer was lost is known by its sequence.
+-- its answer was lost is known by its sequence, whichever of the two comes first.
 -- KEYS: for each batch its head and log, and where it has an idempotency key what was published under that
 -- ARGV: 1 fresh epoch, 2 how this instance is called in heads, 3 how long its last batch is remembered (ms), 4 how long an
 --       idempotency key is (ms); then for each batch: channel, size, ttl (ms), epoch, offset and stamp of the newest entry that the
---       instance has seen, sequence, 'w' if it may have been written before, 'k' if it has an idempotency key, 'wk' for both, how
---       many messages, the messages
+--       instance has seen, sequence, 'k' if it has an idempotency key, how many messages, the messages
 -- Returns lines: the stamp of all of them, then for each batch the offset of its last one; or, where its epoch is not the one that
 -- the instance has seen, epoch, offset, and 1 if this call appended it; or, where that failed, ! and why.
 local at = now()
@@ -20,29 +19,29 @@ end
 
 local function appendBatch(head, log, once, place)
   local sequence = ARGV[place + 6]
-  if string.sub(ARGV[place + 7], 1, 1) == 'w' then
-    local last, epoch, offset = string.match(redis.call('HGET', head, ARGV[2]) or '', '^(%d+) (%S+) (%d+) ')
-    if last and tonumber(last) >= tonumber(sequence) then return epoch .. ' ' .. offset .. ' 0' end
+  local epoch, offset, stamp, renewed, batch = openLog(head, log, ARGV[1], ARGV[2])
+  if batch then
+    local last, itsEpoch, itsOffset = string.match(batch, '^(%d+) (%S+) (%d+) ')
+    if last and tonumber(last) >= tonumber(sequence) then return itsEpoch .. ' ' .. itsOffset .. ' 0' end
   end
   if once then
     local known = redis.call('GET', once)
     if known and string.find(known, '^%S+ %d+$') then return known .. ' 0' end
   end
 
-  local epoch, offset, stamp = openLog(head, log, ARGV[1])
   local seen = ARGV[place + 3]
   -- Otherwise offsets would be given twice.
   if forgot(log, epoch, offset, stamp, seen, ARGV[place + 4], ARGV[place + 5]) then
-    epoch, offset, stamp = startEpoch(head, log, ARGV[1])
+    epoch, offset, stamp, renewed = startEpoch(head, log, ARGV[1])
   end
   local size, ttl, count = tonumber(ARGV[place + 1]), tonumber(ARGV[place + 2]), tonumber(ARGV[place + 8])
   local isNew
-  offset, isNew = append(head, log, ARGV[place], epoch, offset, stamp, at, size, ttl, count, ARGV[place + 9], ARGV[2], sequence)
+  offset, isNew = append(head, log, ARGV[place], epoch, offset, renewed, at, size, ttl, count, ARGV[place + 9], ARGV[2], sequence)
   if isNew then forgetInstances(head) end
-  local place = string.format('%d', offset)
-  if once then redis.call('SET', once, epoch .. ' ' .. place, 'PX', ARGV[4]) end
-  if epoch == seen then return place end
-  return epoch .. ' ' .. place .. ' 1'
+  local last = string.format('%d', offset)
+  if once then redis.call('SET', once, epoch .. ' ' .. last, 'PX', ARGV[4]) end
+  if epoch == seen then return last end
+  return epoch .. ' ' .. last .. ' 1'
 end
 
 local answers = { string.format('%d', at) }
@@ -51,7 +50,7 @@ local place = 5
 while place <= #ARGV do
   local once = nil
   local keys = 2
-  if string.sub(ARGV[place + 7], -1) == 'k' then
+  if ARGV[place + 7] == 'k' then
     once = KEYS[key + 2]
     keys = 3
   end

@@ -1,12 +1,11 @@
 -- What the scripts about a channel's log share; it stands before each of them.
--- A log is two keys of one slot. The head is a hash: the epoch, the offset and stamp of the newest message, and for each instance
--- that published lately its last batch. The other is a stream of the batches kept, with ids <offset of the last message>-<stamp>,
+-- A log is two keys of one slot. The head is a hash: the epoch, the offset and stamp of the newest message, when the times to live
+-- were renewed, and for each instance that published lately its last batch. The other is a stream of the batches kept, with ids <offset of the last message>-<stamp>,
 -- and as fields m, the messages (a list of entries, frame.ts), and where there are several n, how many. The stamp, a time of this
 -- server in microseconds, tells apart two messages that were given one offset because the server forgot the first. The head
 -- outlives the stream.
-local HEAD_TTL = 86400000
--- How late a time to live may be renewed, in milliseconds, where the last message came a moment ago: keys then live longer by it.
-local HEAD_SLACK = 60000
+local HEAD_TTL = 86460000
+-- How late the times to live may be renewed, in milliseconds: a log then lives longer by it.
 local LOG_SLACK = 1000
 
 local function now()
@@ -16,14 +15,15 @@ end
 
 local function startEpoch(head, log, epoch)
   redis.call('DEL', log)
-  redis.call('HSET', head, 'epoch', epoch, 'offset', '0', 'stamp', '0')
-  return epoch, 0, '0'
+  redis.call('HSET', head, 'epoch', epoch, 'offset', '0', 'stamp', '0', 'renewed', '0')
+  return epoch, 0, '0', '0'
 end
 
--- Returns epoch, offset and stamp; a log that is not there begins with the fresh epoch.
-local function openLog(head, log, fresh)
-  local state = redis.call('HMGET', head, 'epoch', 'offset', 'stamp')
-  if state[1] then return state[1], tonumber(state[2]), state[3] or '0' end
+-- Returns epoch, offset and stamp, when the times to live were renewed, and the last batch of an instance, if one is given; a log
+-- that is not there begins with the fresh epoch.
+local function openLog(head, log, fresh, instance)
+  local state = redis.call('HMGET', head, 'epoch', 'offset', 'stamp', 'renewed', instance or 'epoch')
+  if state[1] then return state[1], tonumber(state[2]), state[3] or '0', state[4] or '0', instance and state[5] end
   return startEpoch(head, log, fresh)
 end
 
@@ -49,37 +49,43 @@ local function forgot(log, epoch, offset, stamp, seenEpoch, seenOffset, seenStam
   return first <= seen and itsStamp ~= seenStamp
 end
 
--- Appends a batch, `count` messages in `list`, with the stamp `at`, and publishes it as one frame (frame.ts). `before` is the stamp
--- of the newest message so far. Where an instance is given, its batch of that sequence is remembered under it.
--- Returns the offset of the last message, and whether the instance was not known here.
-local function append(head, log, channel, epoch, offset, before, at, size, ttl, count, list, instance, sequence)
+-- Appends a batch, `count` messages in `list`, with the stamp `at`, and publishes it as one frame (frame.ts). Where an instance is
+-- given, its batch of that sequence is remembered under it. Returns the offset of the last message, and whether the instance was not
+-- known here.
+local function append(head, log, channel, epoch, offset, renewed, at, size, ttl, count, list, instance, sequence)
   local last = offset + count
   local stamp = string.format('%d', at)
   local place = string.format('%d', last)
-  local id = place .. '-' .. stamp
-  local oldest = math.max(0, last - size + 1)
-  if count == 1 then redis.call('XADD', log, 'MINID', '~', oldest, id, 'm', list)
-  else redis.call('XADD', log, 'MINID', '~', oldest, id, 'm', list, 'n', count) end
-  local frame = struct.pack('>BBBc0I8I8', 255, 1, #epoch, epoch, offset + 1, at) .. list
-  local heard = redis.pcall('PUBLISH', channel, frame)
+  -- First, since this alone may be forbidden: then nothing was done.
+  local heard = redis.pcall('PUBLISH', channel, struct.pack('>BBBc0I8I8', 255, 1, #epoch, epoch, offset + 1, at) .. list)
   if type(heard) == 'table' and heard.err then
-    -- It may not be published here: then it is not kept either.
-    redis.call('XDEL', log, id)
-    redis.call('PEXPIRE', log, ttl)
     redis.call('PEXPIRE', head, HEAD_TTL)
     error(heard.err)
   end
-  local isNew = false
-  if instance then
-    local batch = sequence .. ' ' .. epoch .. ' ' .. place .. ' ' .. stamp
-    isNew = redis.call('HSET', head, 'offset', place, 'stamp', stamp, instance, batch) > 0
-  else
-    redis.call('HSET', head, 'offset', place, 'stamp', stamp)
+
+  local add = { 'XADD', log, 'MINID', '~', math.max(0, last - size + 1), place .. '-' .. stamp, 'm', list }
+  if count > 1 then
+    add[9] = 'n'
+    add[10] = count
   end
+  local added = redis.pcall(unpack(add))
+  if type(added) == 'table' and added.err then
+    -- Somebody else has put something there.
+    redis.call('DEL', log)
+    redis.call(unpack(add))
+    renewed = '0'
+  end
+
+  local batch = instance and sequence .. ' ' .. epoch .. ' ' .. place .. ' ' .. stamp
+  local state = { 'HSET', head, 'offset', place, 'stamp', stamp, instance, batch }
   -- The clock may have been set back.
-  local age = (at - tonumber(before)) / 1000
+  local age = (at - tonumber(renewed)) / 1000
   local slack = math.min(LOG_SLACK, math.floor(ttl / 16))
-  if age < 0 or age >= slack then redis.call('PEXPIRE', log, ttl + slack) end
-  if age < 0 or age >= HEAD_SLACK then redis.call('PEXPIRE', head, HEAD_TTL + HEAD_SLACK) end
-  return last, isNew
+  if age < 0 or age >= slack then
+    state[#state + 1] = 'renewed'
+    state[#state + 1] = stamp
+    redis.call('PEXPIRE', log, ttl + slack)
+    redis.call('PEXPIRE', head, HEAD_TTL)
+  end
+  return last, redis.call(unpack(state)) > 0
 end

@@ -20,7 +20,7 @@ for check = 7, 10, 3 do
   end
 end
 if ARGV[3] == '1' then
-  redis.call('PEXPIRE', KEYS[1], HEAD_TTL + HEAD_SLACK)
+  redis.call('PEXPIRE', KEYS[1], HEAD_TTL)
 elseif begins then
   redis.call('PEXPIRE', KEYS[1], ARGV[2])
 end

@@ -22,9 +22,9 @@ if not KEYS[2] then
   redis.call('PUBLISH', ARGV[4], ARGV[11])
   return 1
 end
-local epoch, offset, stamp = openLog(KEYS[2], KEYS[3], ARGV[5])
+local epoch, offset, stamp, renewed = openLog(KEYS[2], KEYS[3], ARGV[5])
 if forgot(KEYS[3], epoch, offset, stamp, ARGV[6], ARGV[7], ARGV[8]) then
-  epoch, offset, stamp = startEpoch(KEYS[2], KEYS[3], ARGV[5])
+  epoch, offset, stamp, renewed = startEpoch(KEYS[2], KEYS[3], ARGV[5])
 end
-append(KEYS[2], KEYS[3], ARGV[4], epoch, offset, stamp, at, tonumber(ARGV[9]), tonumber(ARGV[10]), 1, ARGV[11])
+append(KEYS[2], KEYS[3], ARGV[4], epoch, offset, renewed, at, tonumber(ARGV[9]), tonumber(ARGV[10]), 1, ARGV[11])
 return 1
