@@ -239,6 +239,7 @@ export class AppendQueue {
       if (lane.batch === undefined && lane.waiting.length === 0) this.#rest(lane);
       else this.#expireLane(lane, before);
     }
+    this.#dropIdle();
     this.#giveUp();
     if (this.#failed.size > 0) this.#retry();
     this.#settleEmpty();
@@ -246,8 +247,18 @@ export class AppendQueue {
 
   /** A lane is kept for a moment: where something was published more will be. */
   #rest(lane: Lane): void {
-    if (!lane.used && !lane.due) this.#lanes.delete(lane.channel);
+    if (!lane.used) this.#lanes.delete(lane.channel);
     lane.used = false;
+  }
+
+  /** While the bus is away nobody takes those that have nothing to write any more. */
+  #dropIdle(): void {
+    const due = this.#due.slice(this.#taken);
+    this.#taken = 0;
+    this.#due = due.filter((lane) => {
+      lane.due = lane.batch !== undefined || lane.waiting.length > 0;
+      return lane.due;
+    });
   }
 
   #expireLane(lane: Lane, before: number): void {

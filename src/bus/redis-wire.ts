@@ -1,5 +1,5 @@
 import { Command, type Redis } from "ioredis";
-import { integerAt, lineAt, replyEnd, stringAt } from "./resp.ts";
+import { integerAt, lineAt, ReplyEnd, replyEnd, stringAt } from "./resp.ts";
 
 /** Hears a message where it lies in what Redis sent: the places of its channel and of its payload. */
 export type Received = (bytes: Buffer, channelStart: number, channelEnd: number, start: number, end: number) => void;
@@ -57,8 +57,8 @@ export class WrittenPublishes extends WrittenCommand {
 
 /**
  * Takes what moves messages out of what Redis says before ioredis makes objects of it, which would cost more than all else that
- * is done for a message: the messages of a subscriber, and the answers to `WrittenPublishes`. All other replies go on to ioredis,
- * whole and in order.
+ * is done for a message: the messages of a subscriber, and the answers to written commands. All else goes on to ioredis, in order,
+ * as it comes.
  *
  * It leans on what ioredis keeps to itself: one listener of its stream parses replies, and the next reply is for the first in
  * `commandQueue`.
@@ -79,10 +79,12 @@ class Tap {
   readonly #queue: Redis["commandQueue"];
   readonly #pass: (reply: Buffer) => void;
   readonly #received: Received | undefined;
-  /** What is not whole yet, its length, and how much there has to be before it is worth another look. */
+  /** What is not whole yet of what is taken out, its length, and how much there has to be before it is worth another look. */
   #parts: Buffer[] = [];
   #length = 0;
   #needed = 0;
+  /** The reply that is being passed on, as it comes: it may be long. */
+  #passing: ReplyEnd | undefined;
 
   constructor(queue: Redis["commandQueue"], pass: (reply: Buffer) => void, received: Received | undefined) {
     this.#queue = queue;
@@ -107,7 +109,7 @@ class Tap {
   #read(bytes: Buffer): void {
     let at = 0;
     while (at < bytes.length) {
-      const end = this.#isMessage(bytes, at) ? this.#message(bytes, at) : this.#reply(bytes, at);
+      const end = this.#next(bytes, at);
       if (end < 0) {
         this.#parts = [bytes.subarray(at)];
         this.#length = bytes.length - at;
@@ -118,10 +120,28 @@ class Tap {
     }
   }
 
-  #isMessage(bytes: Buffer, at: number): boolean {
-    if (this.#received === undefined || (bytes[at] !== PUSH && bytes[at] !== LIST)) return false;
-    for (let index = 0; index < MESSAGE.length; index += 1) if (bytes[at + 1 + index] !== MESSAGE[index]) return false;
-    return true;
+  /** Deals with what begins at a place. Returns as `replyEnd` does. */
+  #next(bytes: Buffer, at: number): number {
+    if (this.#passing !== undefined) return this.#passOn(this.#passing, bytes, at);
+    const type = bytes[at];
+    if (this.#received !== undefined && (type === PUSH || type === LIST)) {
+      const alike = sharedLength(bytes, at + 1);
+      if (alike === MESSAGE.length) return this.#message(bytes, at);
+      if (at + 1 + alike === bytes.length) return -(at + 1 + MESSAGE.length);
+    }
+    const command = type === PUSH ? undefined : this.#queue.peekFront()?.command;
+    if (command instanceof WrittenPublishes || (command instanceof WrittenCommand && type === STRING))
+      return this.#answer(command, bytes, at);
+    return this.#passOn((this.#passing = new ReplyEnd()), bytes, at);
+  }
+
+  #passOn(passing: ReplyEnd, bytes: Buffer, at: number): number {
+    const place = passing.look(bytes, at);
+    if (place > at) this.#pass(bytes.subarray(at, place));
+    if (passing.found) this.#passing = undefined;
+    // The beginning of an element that is not understood yet stays here.
+    else if (place < bytes.length) return place === at ? -bytes.length - 1 : place;
+    return place;
   }
 
   /** Hands on a message. Returns as `replyEnd` does. */
@@ -137,15 +157,12 @@ class Tap {
     return end + CRLF;
   }
 
-  #reply(bytes: Buffer, at: number): number {
+  /** Takes the answer to a written command. Returns as `replyEnd` does. */
+  #answer(command: WrittenCommand, bytes: Buffer, at: number): number {
     const end = replyEnd(bytes, at);
     if (end < 0) return end;
-    const type = bytes[at];
-    const command = type === PUSH ? undefined : this.#queue.peekFront()?.command;
-    if (command instanceof WrittenPublishes) {
-      if (command.answered(type === ERROR ? new Error(lineAt(bytes, at + 1)) : undefined)) this.#resolve(command, null);
-    } else if (command instanceof WrittenCommand && type === STRING) this.#resolve(command, stringAt(bytes, at));
-    else this.#pass(bytes.subarray(at, end));
+    if (!(command instanceof WrittenPublishes)) this.#resolve(command, stringAt(bytes, at));
+    else if (command.answered(bytes[at] === ERROR ? new Error(lineAt(bytes, at + 1)) : undefined)) this.#resolve(command, null);
     return end;
   }
 
@@ -153,6 +170,13 @@ class Tap {
     this.#queue.shift();
     command.resolve(answer);
   }
+}
+
+/** How many bytes from a place on are as in MESSAGE. */
+function sharedLength(bytes: Buffer, at: number): number {
+  let length = 0;
+  while (length < MESSAGE.length && bytes[at + length] === MESSAGE[length]) length += 1;
+  return length;
 }
 
 /** Where the line ends that says a length; beyond the bytes, if they end before. */

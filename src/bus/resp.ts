@@ -16,26 +16,59 @@ const MAP = 37; // %
 /** It stands before the reply that it says something about. */
 const ATTRIBUTE = 124; // |
 
+/** Finds out where a reply ends, which may come in pieces; it keeps nothing of it. */
+export class ReplyEnd {
+  /** Elements that are to come. */
+  #left = 1;
+  /** Bytes of a string that are to come. */
+  #rest = 0;
+
+  get found(): boolean {
+    return this.#left === 0 && this.#rest === 0;
+  }
+
+  /** How many bytes there have to be, at least, before it is worth another look. */
+  get needed(): number {
+    return Math.max(1, this.#rest);
+  }
+
+  /** Goes on at a place. Returns where the reply ends, or up to where it was understood: from there on the next look goes on. */
+  look(bytes: Buffer, at: number): number {
+    let place = at;
+    while (!this.found) {
+      if (this.#rest > 0) {
+        const some = Math.min(this.#rest, bytes.length - place);
+        this.#rest -= some;
+        place += some;
+        if (this.#rest > 0) return place;
+        continue;
+      }
+      const line = bytes.indexOf(LF, place);
+      if (line === -1) return place;
+      this.#left -= 1;
+      this.#count(bytes[place] ?? 0, integerAt(bytes, place + 1));
+      place = line + 1;
+    }
+    return place;
+  }
+
+  #count(type: number, count: number): void {
+    // A count below 0 stands for null.
+    if (STRINGS.has(type) && count >= 0) this.#rest = count + 2;
+    else if (LISTS.has(type) && count > 0) this.#left += count;
+    else if (type === MAP) this.#left += 2 * count;
+    else if (type === ATTRIBUTE) this.#left += 2 * count + 1;
+  }
+}
+
 /**
  * Where the reply that begins at `at` ends. Where it is not whole yet: minus the number of bytes that there have to be, at least,
  * before it is worth another look.
  */
 export function replyEnd(bytes: Buffer, at: number): number {
-  let place = at;
-  for (let left = 1; left > 0; left -= 1) {
-    const type = bytes[place] ?? 0;
-    const line = bytes.indexOf(LF, place);
-    if (line === -1) return -bytes.length - 1;
-    const count = integerAt(bytes, place + 1);
-    place = line + 1;
-    // A count below 0 stands for null.
-    if (STRINGS.has(type) && count >= 0) place += count + 2;
-    else if (LISTS.has(type) && count > 0) left += count;
-    else if (type === MAP) left += 2 * count;
-    else if (type === ATTRIBUTE) left += 2 * count + 1;
-    if (place > bytes.length) return -place;
-  }
-  return place;
+  const end = new ReplyEnd();
+  const place = end.look(bytes, at);
+  return end.found ? place : -Math.max(bytes.length + 1, place + end.needed);
 }
 
 /** The integer that begins at a place; what ends it is not looked at. */
@@ -122,8 +155,10 @@ export class Writer {
   }
 
   message(message: Message): void {
-    if (typeof message === "string") this.#at += this.#bytes.write(message, this.#at, "utf8");
-    else this.bytes(message);
+    if (typeof message !== "string") this.bytes(message);
+    // What has no room is left out in silence.
+    else if (this.#at + message.length > this.#bytes.length) throw new RangeError("a message is longer than was thought");
+    else this.#at += this.#bytes.write(message, this.#at, "utf8");
   }
 
   /** @throws RangeError where it came to more than was said: Redis would take it for something else */
