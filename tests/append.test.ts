@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { connect, createServer } from "node:net";
 import type { Redis } from "ioredis";
 import type { Bus, BusListener, Entries, History } from "../src/bus/bus.ts";
 import { openBus } from "../src/bus/open.ts";
@@ -7,7 +8,7 @@ import type { Problem } from "../src/errors.ts";
 import { Log } from "../src/log.ts";
 import type { Message } from "../src/message.ts";
 import { Proxy } from "./support/proxy.ts";
-import { RedisServer } from "./support/redis.ts";
+import { freePort, RedisServer } from "./support/redis.ts";
 import { waitFor } from "./support/wait.ts";
 
 const retention = { size: 1000, ttlMs: 60_000 };
@@ -141,6 +142,62 @@ describe("appending in Redis", () => {
     expect(await append(history, "a", "three")).toBe(3);
     await waitFor("the last", () => direct.entries.at(-1)?.[1].messages.at(-1) === "three");
     expect(direct.entries.flatMap(([, { messages }]) => messages)).toEqual(["one", "two", "three"]);
+  });
+
+  test("knows a write that comes after its repeat, as from a network that swallowed it for a while", async () => {
+    const late: (() => void)[] = [];
+    let swallows = false;
+    const proxy = createServer((inside) => {
+      const outside = connect(redis.port, "127.0.0.1");
+      let swallowed = false;
+      inside.on("data", (data) => {
+        swallowed ||= swallows && data.includes("late");
+        if (swallowed) late.push(() => outside.write(data));
+        else outside.write(data);
+      });
+      outside.on("data", (data) => swallowed || inside.write(data));
+      for (const socket of [inside, outside]) socket.on("error", () => socket.destroy());
+      inside.on("close", () => swallowed || outside.destroy());
+      outside.on("close", () => inside.destroy());
+    });
+    const port = await freePort();
+    await new Promise<void>((resolve) => proxy.listen(port, "127.0.0.1", resolve));
+    const direct = await open();
+    await direct.bus.subscribe("a");
+    const { history } = await open(`redis://127.0.0.1:${port}`);
+    expect(await append(history, "a", "before")).toBe(1);
+    swallows = true;
+    const told = append(history, "a", "late");
+    await waitFor("it to be swallowed", () => late.length > 0);
+    swallows = false;
+    // The silence is noticed, and it is written again.
+    expect(await told).toBe(2);
+    expect(await append(history, "a", "after")).toBe(3);
+    const before = await calls("evalsha");
+    for (const write of late) write();
+    await waitFor("the late one to come", async () => (await calls("evalsha")) > before);
+    expect(await append(direct.history, "a", "last")).toBe(4);
+    await waitFor("the last", () => direct.entries.at(-1)?.[1].messages.at(-1) === "last");
+    expect(direct.entries.flatMap(([, { messages }]) => messages)).toEqual(["before", "late", "after", "last"]);
+    proxy.close();
+  });
+
+  test("says anew what a call says where Redis has lost the script", async () => {
+    const { history } = await open();
+    expect(await append(history, "a", "x")).toBe(1);
+    await admin.script("FLUSH");
+    expect(await Promise.all(["a", "b"].map((channel) => append(history, channel, "y")))).toEqual([2, 1]);
+  });
+
+  test("goes by another retention at once", async () => {
+    const { history } = await open();
+    await Promise.all(Array.from({ length: 20 }, () => append(history, "a", "x")));
+    await append(history, "a", "y", { size: 5, ttlMs: 2000 });
+    expect(await admin.pttl("lockstep:{a}:log")).toBeGreaterThan(0);
+    await waitFor("the shorter time to live", async () => {
+      await append(history, "a", "y", { size: 5, ttlMs: 2000 });
+      return (await admin.pttl("lockstep:{a}:log")) < 3000;
+    });
   });
 
   test("forgets the last batches of instances that are gone, when another one comes", async () => {

@@ -40,7 +40,8 @@ describe("a crowd", () => {
         visited.add(one);
         const leaver = members[random(members.length)];
         if (leaver === undefined || random(2) === 0) return;
-        if (crowd.delete(leaver)) gone.add(leaver);
+        expect(crowd.delete(leaver)).toBe(!gone.has(leaver));
+        gone.add(leaver);
       });
       for (const one of members) expect(visited.has(one) || gone.has(one)).toBe(true);
       expect(crowd.size).toBe(members.length - gone.size);
