@@ -251,14 +251,18 @@ describe("a Redis that forgets", () => {
     expect([after.resumed, after.epoch === seen.epoch]).toEqual([false, false]);
   });
 
-  test("or holds something else under an idempotency key, harms nobody", async () => {
+  test("or holds something else where a log is, harms nobody", async () => {
     const redis = await startRedis("none");
     const instance = await startInstance(redis.url);
     await redis.client().set("lockstep:{rooms:a}:once:k", "garbage");
     expect((await instance.publish("rooms/a", "x", { "idempotency-key": "k" })).status).toBe(200);
     await instance.publish("rooms/b", "x");
     await redis.client().set("lockstep:{rooms:b}:log", "garbage");
-    expect((await instance.publish("rooms/b", "x")).status).toBe(503);
+    expect((await instance.publish("rooms/b", "y")).status).toBe(200);
+    const kept: unknown = await (await fetch(`${instance.url}/history/rooms/b`)).json();
+    expect(kept).toMatchObject({ messages: [{ text: "y" }] });
+    await redis.client().set("lockstep:{rooms:b}:head", "garbage");
+    expect((await instance.publish("rooms/b", "z")).status).toBe(503);
     expect((await instance.publish("rooms/a", "y")).status).toBe(200);
   });
 

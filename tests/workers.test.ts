@@ -250,9 +250,13 @@ describe("a worker that", () => {
     const clients = await crowd(server, "rooms/hang");
     const [, victim = 0] = server.workers;
     process.kill(victim, "SIGSTOP");
-    await waitFor("livez to tell", async () => (await status(server, "/livez")) === 503);
-    await waitFor("readyz to tell", async () => (await status(server, "/readyz")) === 503);
-    expect((await run(["healthcheck"], { PORT: String(server.port) })).code).toBe(1);
+    // At once, since it is killed after ten seconds, and a request that comes to it waits.
+    const [{ code }] = await Promise.all([
+      run(["healthcheck"], { PORT: String(server.port) }),
+      waitFor("livez to tell", async () => (await status(server, "/livez")) === 503),
+      waitFor("readyz to tell", async () => (await status(server, "/readyz")) === 503),
+    ]);
+    expect(code).toBe(1);
     await waitFor("its end", () => server.lines("a worker does not answer and is killed").length === 1, 20_000);
     await waitFor("the next one", () => server.lines("a worker was started again").length === 1);
     expect(isRunning(victim)).toBe(false);
