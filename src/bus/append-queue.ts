@@ -37,6 +37,8 @@ export interface AppendBatch {
   readonly sequence: number;
   readonly items: readonly Item[];
   readonly bytes: number;
+  /** Whether it was written before, and nobody knows what became of that. */
+  repeated: boolean;
 }
 
 /** What is written at a time: to one channel, and to all in one step. */
@@ -133,6 +135,7 @@ export class AppendQueue {
   failed(batch: AppendBatch): void {
     this.#unansweredBytes -= batch.bytes;
     if (batch.lane.batch !== batch) return; // the queue was closed
+    batch.repeated = true;
     if (batch.items.every(isBroken)) this.#end(batch, () => undefined);
     else this.#failed.add(batch.lane);
   }
@@ -207,7 +210,7 @@ export class AppendQueue {
     }
     if (taken === waiting.length) lane.waiting = [];
     else waiting.splice(0, taken);
-    return items.length === 0 ? undefined : { lane, sequence: (this.#sequence += 1), items, bytes };
+    return items.length === 0 ? undefined : { lane, sequence: (this.#sequence += 1), items, bytes, repeated: false };
   }
 
   #end(batch: AppendBatch, say: (sender: Sender, index: number) => void): void {

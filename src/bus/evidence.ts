@@ -32,11 +32,11 @@ export class Evidence {
     return checkOf(seen?.doubted ?? seen);
   }
 
-  /** For a script that appends: with the stamp only while it is in doubt, since to look for it costs. */
-  briefOf(channel: string): Check {
+  /** For a script that appends: with the stamp only while it is in doubt, since to look for it costs; and what is in doubt. */
+  brief(channel: string): { readonly check: Check; readonly doubted: Mark | undefined } {
     const seen = this.#seen.get(channel);
-    if (seen === undefined || seen.doubted !== undefined) return checkOf(seen?.doubted);
-    return [seen.epoch, seen.offset, ""];
+    if (seen === undefined || seen.doubted !== undefined) return { check: checkOf(seen?.doubted), doubted: seen?.doubted };
+    return { check: [seen.epoch, seen.offset, ""], doubted: undefined };
   }
 
   /** What is in doubt of a channel; to be given to `trust` when a script has looked for it. */
@@ -73,6 +73,7 @@ export class Evidence {
 
   /** Redis has shown that it has what was in doubt, or has begun anew. */
   trust(channel: string, doubted: Mark | undefined): void {
+    if (doubted === undefined) return;
     const seen = this.#seen.get(channel);
     if (seen !== undefined && seen.doubted === doubted) seen.doubted = undefined;
   }

@@ -173,7 +173,8 @@ export class RedisHistory implements History {
     const { lane } = batch;
     const { channel } = lane;
     lane.words ??= new LaneWords(this.keys(channel), this.#options.prefix + channel, lane.retention);
-    return { batch, words: lane.words, seen: this.evidence.briefOf(channel), doubted: this.evidence.doubted(channel) };
+    const { check, doubted } = this.evidence.brief(channel);
+    return { batch, words: lane.words, seen: check, doubted };
   }
 
   /** @param withText where Redis does not have the script */
@@ -239,6 +240,7 @@ export class RedisHistory implements History {
     // Once, until it takes some again: it may refuse thousands.
     if (!this.#refusing) this.#options.log.error("redis refused a message", { channel: batch.lane.channel, error: describeError(error) });
     this.#refusing = true;
-    this.#queue.refused(batch, new Problem("not-confirmed", "The bus refused the message."));
+    const also = batch.repeated ? " It was written before, and may still arrive." : "";
+    this.#queue.refused(batch, new Problem("not-confirmed", `The bus refused the message.${also}`));
   }
 }

@@ -183,8 +183,8 @@ class RedisBus implements Bus {
     if (!this.ready) throw new Problem("bus-away", "The bus is away.");
     const { channel, retention, dueMs, periodMs, text } = tick;
     const keys = new ChannelKeys(this.#prefix, channel);
-    const evidence = this.history.evidence.briefOf(channel);
-    const claim = [dueMs, periodMs, TICK_TTL_MS, this.#prefix + channel, this.history.freshEpoch(), ...evidence];
+    const { check } = this.history.evidence.brief(channel);
+    const claim = [dueMs, periodMs, TICK_TTL_MS, this.#prefix + channel, this.history.freshEpoch(), ...check];
     try {
       const answer =
         retention === undefined

@@ -58,34 +58,37 @@ local function append(head, log, channel, epoch, offset, renewed, at, size, ttl,
   local place = string.format('%d', last)
   -- First, since this alone may be forbidden: then nothing was done.
   local heard = redis.pcall('PUBLISH', channel, struct.pack('>BBBc0I8I8', 255, 1, #epoch, epoch, offset + 1, at) .. list)
-  if type(heard) == 'table' and heard.err then
+  if type(heard) == 'table' then
     redis.call('PEXPIRE', head, HEAD_TTL)
     error(heard.err)
   end
 
-  local add = { 'XADD', log, 'MINID', '~', math.max(0, last - size + 1), place .. '-' .. stamp, 'm', list }
-  if count > 1 then
-    add[9] = 'n'
-    add[10] = count
-  end
-  local added = redis.pcall(unpack(add))
-  if type(added) == 'table' and added.err then
+  local oldest = math.max(0, last - size + 1)
+  local id = place .. '-' .. stamp
+  local added
+  if count == 1 then added = redis.pcall('XADD', log, 'MINID', '~', oldest, id, 'm', list)
+  else added = redis.pcall('XADD', log, 'MINID', '~', oldest, id, 'm', list, 'n', count) end
+  if type(added) == 'table' then
     -- Somebody else has put something there.
     redis.call('DEL', log)
-    redis.call(unpack(add))
+    redis.call('XADD', log, id, 'm', list, 'n', count)
     renewed = '0'
   end
 
-  local batch = instance and sequence .. ' ' .. epoch .. ' ' .. place .. ' ' .. stamp
-  local state = { 'HSET', head, 'offset', place, 'stamp', stamp, instance, batch }
+  local isNew = false
+  if instance then
+    local batch = sequence .. ' ' .. epoch .. ' ' .. place .. ' ' .. stamp
+    isNew = redis.call('HSET', head, 'offset', place, 'stamp', stamp, instance, batch) > 0
+  else
+    redis.call('HSET', head, 'offset', place, 'stamp', stamp)
+  end
   -- The clock may have been set back.
   local age = (at - tonumber(renewed)) / 1000
   local slack = math.min(LOG_SLACK, math.floor(ttl / 16))
   if age < 0 or age >= slack then
-    state[#state + 1] = 'renewed'
-    state[#state + 1] = stamp
+    redis.call('HSET', head, 'renewed', stamp)
     redis.call('PEXPIRE', log, ttl + slack)
     redis.call('PEXPIRE', head, HEAD_TTL)
   end
-  return last, redis.call(unpack(state)) > 0
+  return last, isNew
 end
