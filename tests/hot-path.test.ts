@@ -27,7 +27,7 @@ test.each(guarded.map((workload) => [workload.title, workload] as const))(
     for (let round = 0; round < 3; round += 1) {
       const cpus: number[] = [];
       for (const server of [lockstep, control]) {
-        const measured = await measure(children, machine, server, workload, { seconds: 0.4, warmUpMs: 500 });
+        const measured = await measure(children, machine, server, workload, { seconds: 0.4, warmUpMs: 1000 });
         expect(describeFaults(measured.faults)).toBe("");
         cpus.push(measured.serverCpuUs / measured.deliveries);
       }
