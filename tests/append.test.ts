@@ -73,6 +73,34 @@ describe("appending in Redis", () => {
     expect(await calls("evalsha")).toBe(4);
   });
 
+  test("takes no more than 256 KiB in a call, whatever channels they are for", async () => {
+    const { history } = await open();
+    await append(history, "warm", "x");
+    await admin.config("RESETSTAT");
+    await Promise.all(["a", "b", "c"].map((channel) => append(history, channel, "y".repeat(150 * 1024))));
+    expect(await calls("evalsha")).toBe(3);
+  });
+
+  test("renews times to live also where the clock of Redis was set back", async () => {
+    const { history } = await open();
+    await append(history, "a", "x");
+    await admin.hset("lockstep:{a}:head", "renewed", String((Date.now() + 3_600_000) * 1000));
+    await admin.persist("lockstep:{a}:log");
+    await append(history, "a", "y");
+    expect(await admin.pttl("lockstep:{a}:log")).toBeGreaterThan(0);
+  });
+
+  test("gives what comes after a hole that somebody made, and says that something is missing", async () => {
+    const { history } = await open();
+    for (const text of ["1", "2", "3", "4"]) await append(history, "a", text);
+    const [, second] = await admin.xrange("lockstep:{a}:log", "-", "+");
+    await admin.xdel("lockstep:{a}:log", second?.[0] ?? "");
+    const page = { limit: 9, bytes: 1e9, keepsAlive: false };
+    const { epoch } = await history.read("a", retention, page);
+    const { resumed, start, messages } = await history.read("a", retention, { ...page, since: { epoch, offset: 0 } });
+    expect([resumed, start, messages]).toEqual([false, 2, ["3", "4"]]);
+  });
+
   test("publishes and keeps a burst of one channel in lists of at most 256 messages and 256 KiB", async () => {
     const { history, bus, entries } = await open();
     await bus.subscribe("a");

@@ -15,7 +15,7 @@ import type { RedisLink } from "./redis-link.ts";
 import { appendScript, isMissingScript, readScript } from "./redis-scripts.ts";
 import { WrittenCommand } from "./redis-wire.ts";
 
-/** As in scripts/log.lua, with its slack. */
+/** As in scripts/log.lua. */
 const HEAD_TTL_MS = 24 * 3600 * 1000 + 60_000;
 const ONCE_TTL_MS = 60_000;
 /** How much longer than any retry the log remembers an instance's last batch. */

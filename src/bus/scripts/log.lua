@@ -4,6 +4,7 @@
 -- and as fields m, the messages (a list of entries, frame.ts), and where there are several n, how many. The stamp, a time of this
 -- server in microseconds, tells apart two messages that were given one offset because the server forgot the first. The head
 -- outlives the stream.
+-- 24 h, and a minute since it is not renewed with each message.
 local HEAD_TTL = 86460000
 -- How late the times to live may be renewed, in milliseconds: a log then lives longer by it.
 local LOG_SLACK = 1000
