@@ -4,7 +4,7 @@ import { Instance, plainRooms } from "./support/instance.ts";
 import { randomNumbers } from "./support/random.ts";
 import { Proxy } from "./support/proxy.ts";
 import { RedisServer } from "./support/redis.ts";
-import { waitFor } from "./support/wait.ts";
+import { waitFor, whileNothingHappens } from "./support/wait.ts";
 
 setDefaultTimeout(60_000);
 
@@ -60,5 +60,25 @@ test("whatever is cut, no client sees a gap, a double or another order without b
   for (const client of clients) client.destroy();
   await Promise.all(instances.map((instance) => instance.stop()));
   for (const proxy of proxies) proxy.stop();
+  await redis.stop();
+});
+
+test("nobody is let in before Redis has said that what is published from then on will come", async () => {
+  const redis = await RedisServer.start();
+  const proxy = await Proxy.start(redis.port);
+  const instance = await Instance.start({ env: { REDIS_URL: `redis://127.0.0.1:${proxy.port}` }, toml: plainRooms });
+  proxy.hold();
+  let joined = false;
+  const asked = Client.ask(instance.port, "/ws/rooms/new").finally(() => (joined = true));
+  await whileNothingHappens(300);
+  expect(joined).toBe(false);
+  proxy.release();
+  const { client, answer } = await asked;
+  expect(answer.status).toBe(101);
+  await redis.client().publish("rooms:new", "the first");
+  expect(await client.receive(1)).toEqual(["the first"]);
+  client.destroy();
+  await instance.stop();
+  proxy.stop();
   await redis.stop();
 });
