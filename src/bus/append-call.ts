@@ -1,14 +1,15 @@
 import type { Retention } from "../position.ts";
 import type { AppendBatch } from "./append-queue.ts";
 import type { ChannelKeys } from "./channel-keys.ts";
-import type { Check } from "./evidence.ts";
-import { ENTRY_BYTES, writeEntry } from "./frame.ts";
+import { ENTRY_BYTES, headerBytes, writeEntry, writeHeader } from "./frame.ts";
 import { argumentsOf, Writer } from "./resp.ts";
 
 /** How much of a call stands around its batches, and around what a batch brings itself, at most. */
 const CALL_BYTES = 512;
 const BATCH_BYTES = 512;
-const BATCH_ARGUMENTS = 10;
+const BATCH_ARGUMENTS = 12;
+/** How late times to live may be renewed, at most. */
+const MAX_SLACK_MS = 1000;
 
 /** What a call of scripts/append.lua says for all of its batches. */
 export interface AppendTerms {
@@ -18,51 +19,83 @@ export interface AppendTerms {
   readonly freshEpoch: string;
   /** How the instance is called in heads. */
   readonly instance: string;
+  /** Of all messages; greater than any before. */
+  readonly stamp: number;
   readonly lastTtlMs: number;
   readonly onceTtlMs: number;
+}
+
+/** How long a log is kept after a message, by times to live that are not renewed with each of them. */
+export function keptMs({ ttlMs }: Retention): number {
+  return ttlMs + slackMs(ttlMs);
+}
+
+function slackMs(ttlMs: number): number {
+  return Math.min(MAX_SLACK_MS, Math.floor(ttlMs / 16));
 }
 
 /** How Redis calls a lane, in arguments; put into words once. */
 export class LaneWords {
   readonly keys: Buffer;
-  readonly channel: Buffer;
+  /** The channel, how many messages are kept, and how long. */
+  readonly lane: Buffer;
+  readonly size: number;
   readonly #keys: ChannelKeys;
+  readonly #slackMs: number;
+  #renewedMs = 0;
 
-  constructor(keys: ChannelKeys, redisChannel: string, { size, ttlMs }: Retention) {
+  constructor(keys: ChannelKeys, redisChannel: string, retention: Retention) {
     this.#keys = keys;
     this.keys = argumentsOf(keys.head, keys.log);
-    this.channel = argumentsOf(redisChannel, size, ttlMs);
+    this.lane = argumentsOf(redisChannel, retention.size, keptMs(retention));
+    this.size = retention.size;
+    this.#slackMs = slackMs(retention.ttlMs);
   }
 
   /** What was published under an idempotency key. */
   once(key: string): Buffer {
     return argumentsOf(this.#keys.once(key));
   }
+
+  /** Whether it is time to renew the times to live; then it counts as done. */
+  renews(nowMs: number): boolean {
+    const age = nowMs - this.#renewedMs;
+    // The clock may have been set back.
+    if (age >= 0 && age < this.#slackMs) return false;
+    this.#renewedMs = nowMs;
+    return true;
+  }
 }
 
-/** A batch as it is written: with what the instance has seen of the channel. */
+/** A batch as it is written: with the newest entry that the instance has seen of the channel. */
 export interface AppendPart {
   readonly batch: AppendBatch;
   readonly words: LaneWords;
-  readonly seen: Check;
+  /** Empty where nothing was seen. */
+  readonly epoch: string;
+  readonly offset: number;
+  /** Only where it is in doubt: to look for it costs. */
+  readonly stamp: number | undefined;
+  /** Whether it can only be the next batch of what was seen, or else was not written yet. */
+  readonly isNext: boolean;
 }
 
 /** The words of one call for several channels. */
-export function writeAppend(terms: AppendTerms, parts: readonly AppendPart[]): Buffer {
+export function writeAppend(terms: AppendTerms, parts: readonly AppendPart[], nowMs: number): Buffer {
   const keys: Buffer[] = [];
   let numKeys = 0;
   let bytes = CALL_BYTES + terms.script.length;
-  for (const { batch, words, seen } of parts) {
+  for (const { batch, words, epoch } of parts) {
     const key = batch.items[0]?.key;
     keys.push(words.keys);
     if (key !== undefined) keys.push(words.once(key));
     numKeys += key === undefined ? 2 : 3;
-    bytes += words.channel.length + seen[0].length + BATCH_BYTES + listBytes(batch);
+    bytes += words.lane.length + 2 * epoch.length + BATCH_BYTES + listBytes(batch);
   }
   for (const { length } of keys) bytes += length;
   const writer = new Writer(bytes);
   writer.ascii("*");
-  writer.decimal(3 + numKeys + 4 + parts.length * BATCH_ARGUMENTS);
+  writer.decimal(3 + numKeys + 5 + parts.length * BATCH_ARGUMENTS);
   writer.lineEnd();
   writer.argument(terms.command);
   writer.argument(terms.script);
@@ -70,47 +103,59 @@ export function writeAppend(terms: AppendTerms, parts: readonly AppendPart[]): B
   for (const key of keys) writer.bytes(key);
   writer.argument(terms.freshEpoch);
   writer.argument(terms.instance);
+  writer.argument(terms.stamp);
   writer.argument(terms.lastTtlMs);
   writer.argument(terms.onceTtlMs);
-  for (const part of parts) writeBatch(writer, part);
+  for (const part of parts) writeBatch(writer, part, terms.stamp, nowMs);
   return writer.written;
 }
 
-function writeBatch(writer: Writer, { batch, words, seen: [epoch, offset, stamp] }: AppendPart): void {
+function writeBatch(writer: Writer, part: AppendPart, stamp: number, nowMs: number): void {
+  const { batch, words, epoch, offset, isNext } = part;
   const { items, sequence } = batch;
-  writer.bytes(words.channel);
-  writer.argument(epoch);
-  writer.argument(offset);
-  writer.argument(stamp);
+  const last = offset + items.length;
+  writer.bytes(words.lane);
+  writer.argument(howOf(part, nowMs));
   writer.argument(sequence);
-  writer.argument(items[0]?.key === undefined ? "" : "k");
   writer.argument(items.length);
-  writer.ascii("$");
-  writer.decimal(listBytes(batch));
-  writer.lineEnd();
+  writer.argumentOf(listBytes(batch));
   for (const { message, bytes } of items) writeEntry(writer, message, bytes);
   writer.lineEnd();
+  writer.argument(epoch);
+  writer.argument(last);
+  writer.argument(part.stamp ?? "");
+  writer.argument(isNext ? Math.max(0, last - words.size + 1) : "");
+  writer.argumentOf(isNext ? headerBytes(epoch) : 0);
+  if (isNext) writeHeader(writer, epoch, offset + 1, stamp);
+  writer.lineEnd();
+}
+
+/** See scripts/append.lua. */
+function howOf({ batch, words, isNext }: AppendPart, nowMs: number): string {
+  if (isNext) return words.renews(nowMs) ? "r" : "n";
+  return batch.items[0]?.key === undefined ? "s" : "k";
 }
 
 function listBytes({ items, bytes }: AppendBatch): number {
   return items.length * ENTRY_BYTES + bytes;
 }
 
-/** What became of a batch. */
-export type Appended = Error | { readonly epoch: string; readonly offset: number; readonly stamp: number | undefined };
+/** What became of a batch: where its last message stands, and whether this call appended it. */
+export type Appended = Error | { readonly epoch: string; readonly offset: number; readonly isNew: boolean };
 
 /**
- * What the script answered, for each part. The stamp is that of the last message, if this call appended it.
+ * What the script answered, for each part.
  *
  * @throws Error where it is not the script's answer
  */
 export function readAppended(answer: unknown, parts: readonly AppendPart[]): Appended[] {
-  const [stamp, ...lines] = String(answer).split("\n");
+  const lines = String(answer).split("\n");
   if (lines.length !== parts.length) throw new Error(`the append script answered ${String(answer)}`);
-  return lines.map((line, index) => {
+  return parts.map(({ batch, epoch: seen, offset: before }, index) => {
+    const line = lines[index] ?? "";
+    if (line === "") return { epoch: seen, offset: before + batch.items.length, isNew: true };
     if (line.startsWith("!")) return new Error(line.slice(1));
-    const [first = "", offset, isNew] = line.split(" ");
-    if (offset === undefined) return { epoch: parts[index]?.seen[0] ?? "", offset: Number(first), stamp: Number(stamp) };
-    return { epoch: first, offset: Number(offset), stamp: isNew === "1" ? Number(stamp) : undefined };
+    const [epoch = "", offset, isNew] = line.split(" ");
+    return { epoch, offset: Number(offset), isNew: isNew === "1" };
   });
 }

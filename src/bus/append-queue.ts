@@ -4,6 +4,7 @@ import type { Retention } from "../position.ts";
 import type { Allowance } from "./allowance.ts";
 import type { LaneWords } from "./append-call.ts";
 import type { Sender } from "./bus.ts";
+import type { Seen } from "./evidence.ts";
 
 /** A message on its way to a log. */
 interface Item {
@@ -24,6 +25,8 @@ export interface Lane {
   batch: AppendBatch | undefined;
   /** How Redis calls it, once that has been put into words; not where its retention changes. */
   words: LaneWords | undefined;
+  /** What was seen of its log, once somebody asked. */
+  seen: Seen | undefined;
   /** Whether it is among those that have something to write now. */
   due: boolean;
   /** Whether anything came since the last look. */
@@ -178,7 +181,7 @@ export class AppendQueue {
   #lane(channel: string, retention: Retention): Lane {
     let lane = this.#lanes.get(channel);
     if (lane === undefined) {
-      lane = { channel, retention, waiting: [], batch: undefined, words: undefined, due: false, used: true };
+      lane = { channel, retention, waiting: [], batch: undefined, words: undefined, seen: undefined, due: false, used: true };
       this.#lanes.set(channel, lane);
     }
     if (lane.retention !== retention) {
@@ -271,8 +274,9 @@ export class AppendQueue {
         sender.refused(new Problem("not-confirmed", "The bus did not confirm the message in time; it may still arrive.")),
       );
     }
+    const oldest = lane.waiting[0];
+    if (oldest === undefined || (oldest.acceptedMs > before && !isBroken(oldest))) return;
     const first = lane.waiting.findIndex((item) => item.acceptedMs > before && !isBroken(item));
-    if (first === 0) return;
     const expired = lane.waiting.splice(0, first === -1 ? lane.waiting.length : first);
     this.#forget(expired);
     for (const item of expired) tell(item, (sender) => sender.refused(new Problem("bus-away", "The bus was away for too long.")));

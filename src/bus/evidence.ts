@@ -12,11 +12,15 @@ export interface Mark extends Position {
 export type Check = [epoch: string, offset: number, stamp: number | string];
 
 /** The newest entry seen of a channel, and the one that was the newest when Redis was lost, until Redis has shown that it has it still. */
-interface Seen {
+export interface Seen {
+  readonly channel: string;
+  /** Empty while nothing is known. */
   epoch: string;
   offset: number;
   stamp: number;
   doubted: Mark | undefined;
+  /** Whether it had to make room: then it is told nothing any more, and another one has to be asked for. */
+  isForgotten: boolean;
 }
 
 /**
@@ -26,17 +30,28 @@ interface Seen {
 export class Evidence {
   readonly #seen = new Map<string, Seen>();
 
+  /** What was seen of a channel; may be kept, while it is not forgotten, so that it has to be looked for only once. */
+  about(channel: string): Seen {
+    let seen = this.#seen.get(channel);
+    if (seen === undefined) {
+      this.#dropOldest();
+      seen = { channel, epoch: "", offset: 0, stamp: 0, doubted: undefined, isForgotten: false };
+      this.#seen.set(channel, seen);
+    }
+    return seen;
+  }
+
   /** The newest entry, or the one in doubt, with its stamp. */
   of(channel: string): Check {
     const seen = this.#seen.get(channel);
     return checkOf(seen?.doubted ?? seen);
   }
 
-  /** For a script that appends: with the stamp only while it is in doubt, since to look for it costs; and what is in doubt. */
-  brief(channel: string): { readonly check: Check; readonly doubted: Mark | undefined } {
+  /** For a script that appends: with the stamp only while it is in doubt, since to look for it costs. */
+  brief(channel: string): Check {
     const seen = this.#seen.get(channel);
-    if (seen === undefined || seen.doubted !== undefined) return { check: checkOf(seen?.doubted), doubted: seen?.doubted };
-    return { check: [seen.epoch, seen.offset, ""], doubted: undefined };
+    if (seen === undefined || seen.doubted !== undefined) return checkOf(seen?.doubted);
+    return [seen.epoch, seen.offset, ""];
   }
 
   /** What is in doubt of a channel; to be given to `trust` when a script has looked for it. */
@@ -50,25 +65,26 @@ export class Evidence {
   }
 
   saw(channel: string, epoch: string, offset: number, stamp: number): void {
-    const seen = this.#seen.get(channel);
-    if (seen === undefined) {
-      this.#dropOldest();
-      this.#seen.set(channel, { epoch, offset, stamp, doubted: undefined });
-      return;
-    }
+    this.note(this.about(channel), epoch, offset, stamp);
+  }
+
+  /** The same, where it is known already what was seen of the channel. */
+  note(seen: Seen, epoch: string, offset: number, stamp: number): void {
     if (seen.epoch === epoch && seen.offset >= offset) return;
     seen.epoch = epoch;
     seen.offset = offset;
     seen.stamp = stamp;
     // The oldest ones stand first, as soon as it matters.
-    if (this.#seen.size < MAX_CHANNELS / 2) return;
-    this.#seen.delete(channel);
-    this.#seen.set(channel, seen);
+    if (this.#seen.size < MAX_CHANNELS / 2 || seen.isForgotten) return;
+    this.#seen.delete(seen.channel);
+    this.#seen.set(seen.channel, seen);
   }
 
   /** A connection was lost, and Redis may forget: what was seen until now is to be shown again. */
   doubt(): void {
-    for (const seen of this.#seen.values()) seen.doubted ??= { epoch: seen.epoch, offset: seen.offset, stamp: seen.stamp };
+    for (const seen of this.#seen.values()) {
+      if (seen.epoch !== "") seen.doubted ??= { epoch: seen.epoch, offset: seen.offset, stamp: seen.stamp };
+    }
   }
 
   /** Redis has shown that it has what was in doubt, or has begun anew. */
@@ -80,14 +96,16 @@ export class Evidence {
 
   #dropOldest(): void {
     if (this.#seen.size < MAX_CHANNELS) return;
-    for (const oldest of this.#seen.keys()) {
-      this.#seen.delete(oldest);
+    for (const [channel, oldest] of this.#seen) {
+      oldest.isForgotten = true;
+      this.#seen.delete(channel);
       return;
     }
   }
 }
 
+/** Nothing is known where the epoch is empty. */
 export function checkOf(mark: Mark | undefined): Check {
-  if (mark === undefined) return ["", 0, ""];
+  if (mark === undefined || mark.epoch === "") return ["", 0, ""];
   return [mark.epoch, mark.offset, mark.stamp === 0 && mark.offset > 0 ? "" : mark.stamp];
 }

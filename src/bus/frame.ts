@@ -42,6 +42,27 @@ export function encodeEntry(message: Message): Buffer {
   return writer.written;
 }
 
+/** Of a frame of messages with positions. */
+export function headerBytes(epoch: string): number {
+  return HEADER_BYTES + epoch.length + POSITION_BYTES;
+}
+
+/** @param first the offset of the first message */
+export function writeHeader(writer: Writer, epoch: string, first: number, stamp: number): void {
+  writer.byte(MAGIC);
+  writer.byte(VERSION);
+  writer.byte(epoch.length);
+  writer.ascii(epoch);
+  writeInteger(writer, first);
+  writeInteger(writer, stamp);
+}
+
+/** 8 bytes, up to 2^53. */
+function writeInteger(writer: Writer, value: number): void {
+  writer.integer(Math.floor(value / 2 ** 32));
+  writer.integer(value % 2 ** 32);
+}
+
 /** @param bytes of the message's payload */
 export function writeEntry(writer: Writer, message: Message, bytes: number): void {
   writer.byte(typeof message === "string" ? TEXT : BINARY);

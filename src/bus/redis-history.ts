@@ -5,11 +5,11 @@ import { describeError, type Log } from "../log.ts";
 import type { Message } from "../message.ts";
 import type { Retention } from "../position.ts";
 import type { Allowance } from "./allowance.ts";
-import { LaneWords, readAppended, writeAppend, type AppendPart, type Appended } from "./append-call.ts";
+import { LaneWords, readAppended, writeAppend, type AppendPart, type AppendTerms, type Appended } from "./append-call.ts";
 import { AppendQueue, MAX_BATCH, MAX_BATCH_BYTES, type AppendBatch } from "./append-queue.ts";
 import type { History, Page, ReadFrom, Sender } from "./bus.ts";
 import { ChannelKeys } from "./channel-keys.ts";
-import { checkOf, Evidence, type Mark } from "./evidence.ts";
+import { checkOf, Evidence, type Mark, type Seen } from "./evidence.ts";
 import { pageOf } from "./log-page.ts";
 import type { RedisLink } from "./redis-link.ts";
 import { appendScript, isMissingScript, readScript } from "./redis-scripts.ts";
@@ -27,6 +27,7 @@ const MAX_PAGE_BYTES = 2 ** 40;
 
 /** A batch on its way, and what was in doubt when it was written: that is settled by its answer. */
 interface Part extends AppendPart {
+  readonly seen: Seen;
   readonly doubted: Mark | undefined;
 }
 
@@ -48,6 +49,7 @@ export class RedisHistory implements History {
   readonly #queue: AppendQueue;
   readonly evidence = new Evidence();
   #epochs = 0;
+  #stamp = 0;
   #flushing = false;
   #closed = false;
   #refusing = false;
@@ -173,23 +175,41 @@ export class RedisHistory implements History {
     const { lane } = batch;
     const { channel } = lane;
     lane.words ??= new LaneWords(this.keys(channel), this.#options.prefix + channel, lane.retention);
-    const { check, doubted } = this.evidence.brief(channel);
-    return { batch, words: lane.words, seen: check, doubted };
+    if (lane.seen?.isForgotten !== false) lane.seen = this.evidence.about(channel);
+    const { seen, words } = lane;
+    const { doubted } = seen;
+    if (doubted !== undefined) {
+      const { epoch, offset, stamp } = doubted;
+      return { batch, words, seen, doubted, epoch, offset, stamp: stamp === 0 && offset > 0 ? undefined : stamp, isNext: false };
+    }
+    const { epoch, offset } = seen;
+    // Before the first message of an epoch nothing tells whether the log is still that one.
+    const isNext = offset > 0 && !batch.repeated && batch.items[0]?.key === undefined;
+    return { batch, words, seen, doubted, epoch, offset, stamp: undefined, isNext };
   }
 
   /** @param withText where Redis does not have the script */
   #write(parts: readonly Part[], withText: boolean): void {
     const { link, instance, allowance } = this.#options;
     const { sha, text } = appendScript;
-    const terms = { freshEpoch: this.freshEpoch(), instance, lastTtlMs: allowance.timeoutMs + LAST_TTL_MS, onceTtlMs: ONCE_TTL_MS };
-    const bytes = writeAppend({ ...terms, ...(withText ? { command: "EVAL", script: text } : { command: "EVALSHA", script: sha }) }, parts);
-    link.send(new WrittenCommand("evalsha", bytes)).then(
-      (answer) => this.#answered(parts, answer),
+    const nowMs = Date.now();
+    const stamp = (this.#stamp = Math.max(this.#stamp + 1, nowMs * 1000));
+    const terms: AppendTerms = {
+      command: withText ? "EVAL" : "EVALSHA",
+      script: withText ? text : sha,
+      freshEpoch: this.freshEpoch(),
+      instance,
+      stamp,
+      lastTtlMs: allowance.timeoutMs + LAST_TTL_MS,
+      onceTtlMs: ONCE_TTL_MS,
+    };
+    link.send(new WrittenCommand("evalsha", writeAppend(terms, parts, nowMs))).then(
+      (answer) => this.#answered(parts, stamp, answer),
       (error: unknown) => this.#unanswered(parts, error),
     );
   }
 
-  #answered(parts: readonly Part[], answer: unknown): void {
+  #answered(parts: readonly Part[], stamp: number, answer: unknown): void {
     if (this.#closed) return;
     let appended: Appended[];
     try {
@@ -200,23 +220,23 @@ export class RedisHistory implements History {
     }
     this.#options.counts.onPublished((Date.now() - (parts[0]?.batch.items[0]?.acceptedMs ?? Date.now())) / 1000);
     let index = 0;
-    for (const { batch, doubted } of parts) {
-      this.#settle(batch, doubted, appended[index]);
+    for (const part of parts) {
+      this.#settle(part, stamp, appended[index]);
       index += 1;
     }
     this.#flush();
   }
 
-  #settle(batch: AppendBatch, doubted: Mark | undefined, appended: Appended | undefined): void {
+  #settle({ batch, seen, doubted }: Part, stamp: number, appended: Appended | undefined): void {
     if (appended === undefined || appended instanceof Error) {
       this.#refused(batch, appended);
       return;
     }
-    const { epoch, offset, stamp } = appended;
+    const { epoch, offset, isNew } = appended;
     this.#refusing = false;
     // A repeat may be of an older epoch.
-    if (stamp !== undefined) {
-      this.evidence.saw(batch.lane.channel, epoch, offset, stamp);
+    if (isNew) {
+      this.evidence.note(seen, epoch, offset, stamp);
       this.evidence.trust(batch.lane.channel, doubted);
     }
     this.#queue.confirmed(batch, epoch, offset);

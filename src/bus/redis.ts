@@ -3,9 +3,11 @@ import type { Counts } from "../counts.ts";
 import { Problem } from "../errors.ts";
 import { describeError, type Log } from "../log.ts";
 import type { Message } from "../message.ts";
+import { keptMs } from "./append-call.ts";
 import { Allowance } from "./allowance.ts";
 import type { Bus, BusListener, BusOptions, OpenBus, Sender, Tick } from "./bus.ts";
 import { ChannelKeys } from "./channel-keys.ts";
+import type { Seen } from "./evidence.ts";
 import { decodeFrame, encodeEntry, encodeFrame } from "./frame.ts";
 import { PublishQueue, type Batch } from "./publish-queue.ts";
 import { RedisHistory } from "./redis-history.ts";
@@ -30,6 +32,8 @@ interface Subscription {
   readonly bytes: string;
   /** How its PUBLISH begins, when something was published here. */
   head: Buffer | undefined;
+  /** What was seen of its log, if it has one. */
+  seen: Seen | undefined;
   /** Redis does not permit it, which was logged. */
   refused: boolean;
   /** Undefined once it is live. */
@@ -140,7 +144,7 @@ class RedisBus implements Bus {
     if (subscription === undefined) {
       const bytes = Buffer.from(this.#prefix + channel).toString("latin1");
       const pending = Promise.withResolvers<void>();
-      subscription = { channel, bytes: bytes === channel ? channel : bytes, head: undefined, refused: false, pending };
+      subscription = { channel, bytes: bytes === channel ? channel : bytes, head: undefined, seen: undefined, refused: false, pending };
       this.#subscriptions.set(channel, subscription);
       this.#byBytes.set(bytes, subscription);
       if (this.#asked.push(subscription) === 1) setImmediate(() => this.#subscribeAsked());
@@ -183,7 +187,7 @@ class RedisBus implements Bus {
     if (!this.ready) throw new Problem("bus-away", "The bus is away.");
     const { channel, retention, dueMs, periodMs, text } = tick;
     const keys = new ChannelKeys(this.#prefix, channel);
-    const { check } = this.history.evidence.brief(channel);
+    const check = this.history.evidence.brief(channel);
     const claim = [dueMs, periodMs, TICK_TTL_MS, this.#prefix + channel, this.history.freshEpoch(), ...check];
     try {
       const answer =
@@ -192,7 +196,7 @@ class RedisBus implements Bus {
           : await tickScript.run(
               this.#publisher.client,
               [keys.tick(tick.schedule), keys.head, keys.log],
-              [...claim, retention.size, retention.ttlMs, encodeEntry(text)],
+              [...claim, retention.size, keptMs(retention), encodeEntry(text)],
             );
       return answer === 1;
     } catch (error) {
@@ -352,7 +356,9 @@ class RedisBus implements Bus {
     if (typeof received === "string" || received instanceof Uint8Array) this.#listener.deliver(channel, received);
     else if (Array.isArray(received)) for (const message of received) this.#listener.deliver(channel, message);
     else {
-      this.history.evidence.saw(channel, received.epoch, received.first + received.messages.length - 1, received.stamp);
+      const { evidence } = this.history;
+      if (subscription.seen?.isForgotten !== false) subscription.seen = evidence.about(channel);
+      evidence.note(subscription.seen, received.epoch, received.first + received.messages.length - 1, received.stamp);
       this.#listener.deliverEntries(channel, received);
     }
   };

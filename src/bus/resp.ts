@@ -146,11 +146,16 @@ export class Writer {
 
   /** An argument of a command: how long it is, then what it is. @param value a short text of ASCII, or an integer that is not negative */
   argument(value: string | number): void {
-    this.byte(STRING);
-    this.decimal(typeof value === "number" ? digitsOf(value) : value.length);
-    this.lineEnd();
+    this.argumentOf(typeof value === "number" ? digitsOf(value) : value.length);
     if (typeof value === "number") this.decimal(value);
     else this.ascii(value);
+    this.lineEnd();
+  }
+
+  /** How an argument begins that has so many bytes; they and the end of a line are to follow. */
+  argumentOf(bytes: number): void {
+    this.byte(STRING);
+    this.decimal(bytes);
     this.lineEnd();
   }
 

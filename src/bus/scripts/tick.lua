@@ -6,7 +6,8 @@
 local last = tonumber(redis.call('GET', KEYS[1]) or '-1')
 local due = tonumber(ARGV[1])
 local period = tonumber(ARGV[2])
-local at = now()
+local clock = redis.call('TIME')
+local at = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
 local nowMs = math.floor(at / 1000)
 -- What lies further ahead than this comes from a wrong clock.
 local horizon = nowMs + 60000
@@ -22,9 +23,9 @@ if not KEYS[2] then
   redis.call('PUBLISH', ARGV[4], ARGV[11])
   return 1
 end
-local epoch, offset, stamp, renewed = openLog(KEYS[2], KEYS[3], ARGV[5])
+local epoch, offset, stamp = openLog(KEYS[2], KEYS[3], ARGV[5])
 if forgot(KEYS[3], epoch, offset, stamp, ARGV[6], ARGV[7], ARGV[8]) then
-  epoch, offset, stamp, renewed = startEpoch(KEYS[2], KEYS[3], ARGV[5])
+  epoch, offset = startEpoch(KEYS[2], KEYS[3], ARGV[5], epoch)
 end
-append(KEYS[2], KEYS[3], ARGV[4], epoch, offset, renewed, at, tonumber(ARGV[9]), tonumber(ARGV[10]), 1, ARGV[11])
+appendTo(KEYS[2], KEYS[3], ARGV[4], epoch, offset, string.format('%d', at), tonumber(ARGV[9]), ARGV[10], 1, ARGV[11])
 return 1
