@@ -97,6 +97,15 @@ describe("appending in Redis", () => {
     expect((await all(history, "a")).messages).toEqual(["x", "y", "z"]);
   });
 
+  test("gives a log that has gone alone a time to live when it comes again", async () => {
+    const { history } = await open();
+    for (const text of ["1", "2"]) await append(history, "a", text);
+    await admin.del("lockstep:{a}:log");
+    expect(await append(history, "a", "3")).toBe(3);
+    expect(await admin.pttl("lockstep:{a}:log")).toBeGreaterThan(0);
+    expect((await all(history, "a")).messages).toEqual(["3"]);
+  });
+
   test("looks at a log before the first message of an instance alone, and where another one was there before", async () => {
     const [one, other] = [(await open()).history, (await open()).history];
     expect(await append(one, "a", "1")).toBe(1);

@@ -51,12 +51,13 @@ local function append(log, channel, header, list, oldest, id, count)
   local heard = redis.pcall('PUBLISH', channel, header .. list)
   if type(heard) == 'table' then error(heard.err, 0) end
   local added
-  if count == '1' then added = redis.pcall('XADD', log, 'MINID', '~', oldest, id, 'm', list)
-  else added = redis.pcall('XADD', log, 'MINID', '~', oldest, id, 'm', list, 'n', count) end
-  if type(added) == 'table' then
-    -- Somebody else has put something there.
+  if count == '1' then added = redis.pcall('XADD', log, 'NOMKSTREAM', 'MINID', '~', oldest, id, 'm', list)
+  else added = redis.pcall('XADD', log, 'NOMKSTREAM', 'MINID', '~', oldest, id, 'm', list, 'n', count) end
+  if type(added) ~= 'string' then
+    -- It is not there, and has no time to live; or somebody else has put something there.
     redis.call('DEL', log)
-    redis.call('XADD', log, id, 'm', list, 'n', count)
+    if count == '1' then redis.call('XADD', log, id, 'm', list)
+    else redis.call('XADD', log, id, 'm', list, 'n', count) end
     return true
   end
 end
