@@ -263,6 +263,27 @@ describe("appending in Redis", () => {
     expect(await Promise.all(["a", "b"].map((channel) => append(history, channel, "y")))).toEqual([2, 1]);
   });
 
+  test("renews times to live later where a message that should have done so did not arrive", async () => {
+    await admin.acl("SETUSER", "some", "on", ">pw", "~*", "+@all", "allchannels");
+    const { history } = await open(redis.url.replace("//", "//some:pw@"));
+    const kept = { size: 10, ttlMs: 16_000 };
+    for (const text of ["1", "2"]) expect(await append(history, "a", text, kept)).toBe(Number(text));
+    const shorten = (): Promise<number> => admin.pexpire("lockstep:{a}:head", 5000);
+    await shorten();
+    setSystemTime(new Date(Date.now() + 2000));
+    await admin.script("FLUSH");
+    expect(await append(history, "a", "3", kept)).toBe(3);
+    expect(await admin.pttl("lockstep:{a}:head")).toBeGreaterThan(5000);
+    await shorten();
+    setSystemTime(new Date(Date.now() + 2000));
+    await admin.acl("SETUSER", "some", "resetchannels");
+    expect(await append(history, "a", "x", kept)).toBe("not-confirmed");
+    await admin.acl("SETUSER", "some", "allchannels");
+    expect(await append(history, "a", "4", kept)).toBe(4);
+    expect(await admin.pttl("lockstep:{a}:head")).toBeGreaterThan(5000);
+    setSystemTime();
+  });
+
   test("goes by another retention at once", async () => {
     const { history } = await open();
     await Promise.all(Array.from({ length: 20 }, () => append(history, "a", "x")));

@@ -19,6 +19,8 @@ export interface AppendTerms {
   readonly freshEpoch: string;
   /** How the instance is called in heads. */
   readonly instance: string;
+  /** When it is written. */
+  readonly nowMs: number;
   /** Of all messages; greater than any before. */
   readonly stamp: number;
   readonly lastTtlMs: number;
@@ -57,13 +59,16 @@ export class LaneWords {
     return argumentsOf(this.#keys.once(key));
   }
 
-  /** Whether it is time to renew the times to live; then it counts as done. */
+  /** Whether it is time to renew the times to live. */
   renews(nowMs: number): boolean {
     const age = nowMs - this.#renewedMs;
     // The clock may have been set back.
-    if (age >= 0 && age < this.#slackMs) return false;
-    this.#renewedMs = nowMs;
-    return true;
+    return age < 0 || age >= this.#slackMs;
+  }
+
+  /** What was written then has arrived: not before that is it known that they were renewed, where it was time. */
+  arrived(writtenMs: number): void {
+    if (this.renews(writtenMs)) this.#renewedMs = writtenMs;
   }
 }
 
@@ -81,7 +86,7 @@ export interface AppendPart {
 }
 
 /** The words of one call for several channels. */
-export function writeAppend(terms: AppendTerms, parts: readonly AppendPart[], nowMs: number): Buffer {
+export function writeAppend(terms: AppendTerms, parts: readonly AppendPart[]): Buffer {
   const keys: Buffer[] = [];
   let numKeys = 0;
   let bytes = CALL_BYTES + terms.script.length;
@@ -106,11 +111,11 @@ export function writeAppend(terms: AppendTerms, parts: readonly AppendPart[], no
   writer.argument(terms.stamp);
   writer.argument(terms.lastTtlMs);
   writer.argument(terms.onceTtlMs);
-  for (const part of parts) writeBatch(writer, part, terms.stamp, nowMs);
+  for (const part of parts) writeBatch(writer, part, terms);
   return writer.written;
 }
 
-function writeBatch(writer: Writer, part: AppendPart, stamp: number, nowMs: number): void {
+function writeBatch(writer: Writer, part: AppendPart, { stamp, nowMs }: AppendTerms): void {
   const { batch, words, epoch, offset, isNext } = part;
   const { items, sequence } = batch;
   const last = offset + items.length;

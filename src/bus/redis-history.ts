@@ -199,17 +199,18 @@ export class RedisHistory implements History {
       script: withText ? text : sha,
       freshEpoch: this.freshEpoch(),
       instance,
+      nowMs,
       stamp,
       lastTtlMs: allowance.timeoutMs + LAST_TTL_MS,
       onceTtlMs: ONCE_TTL_MS,
     };
-    link.send(new WrittenCommand("evalsha", writeAppend(terms, parts, nowMs))).then(
-      (answer) => this.#answered(parts, stamp, answer),
+    link.send(new WrittenCommand("evalsha", writeAppend(terms, parts))).then(
+      (answer) => this.#answered(parts, terms, answer),
       (error: unknown) => this.#unanswered(parts, error),
     );
   }
 
-  #answered(parts: readonly Part[], stamp: number, answer: unknown): void {
+  #answered(parts: readonly Part[], terms: AppendTerms, answer: unknown): void {
     if (this.#closed) return;
     let appended: Appended[];
     try {
@@ -221,13 +222,13 @@ export class RedisHistory implements History {
     this.#options.counts.onPublished((Date.now() - (parts[0]?.batch.items[0]?.acceptedMs ?? Date.now())) / 1000);
     let index = 0;
     for (const part of parts) {
-      this.#settle(part, stamp, appended[index]);
+      this.#settle(part, terms, appended[index]);
       index += 1;
     }
     this.#flush();
   }
 
-  #settle({ batch, seen, doubted }: Part, stamp: number, appended: Appended | undefined): void {
+  #settle({ batch, words, seen, doubted }: Part, { stamp, nowMs }: AppendTerms, appended: Appended | undefined): void {
     if (appended === undefined || appended instanceof Error) {
       this.#refused(batch, appended);
       return;
@@ -236,6 +237,7 @@ export class RedisHistory implements History {
     this.#refusing = false;
     // A repeat may be of an older epoch.
     if (isNew) {
+      words.arrived(nowMs);
       this.evidence.note(seen, epoch, offset, stamp);
       this.evidence.trust(batch.lane.channel, doubted);
     }
