@@ -36,6 +36,11 @@ describe("the frame between instances", () => {
     ["a length past the end", bytes(0xff, 1, 0, 0, 0, 0, 0, 9, "a")],
     ["a kind that nobody knows", bytes(0xff, 1, 0, 7, 0, 0, 0, 1, "a")],
     ["a text that is none", bytes(0xff, 1, 0, 0, 0, 0, 0, 1, 0xff)],
+    [
+      "an offset beyond all counting",
+      bytes(0xff, 1, 1, "e", ...Array<number>(8).fill(0xff), ...Array<number>(8).fill(1), 0, 0, 0, 0, 1, "a"),
+    ],
+    ["a stamp beyond all time", bytes(0xff, 1, 1, "e", ...Array<number>(8).fill(0), ...Array<number>(8).fill(0xff), 0, 0, 0, 0, 1, "a")],
     ["an epoch past the end", bytes(0xff, 1, 200, "abc")],
   ];
   test.each(foreign)("takes %s for a foreign binary message", (_, payload) => {

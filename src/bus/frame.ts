@@ -27,6 +27,8 @@ const POSITION_BYTES = 16;
 export const ENTRY_BYTES = 5;
 const TEXT = 0;
 const BINARY = 1;
+/** Such that counting on from it stays exact. */
+const MAX_OFFSET = 2 ** 52;
 const NO_POSITION = Buffer.from([MAGIC, VERSION, 0]);
 
 /** What to publish in Redis for a message without position. */
@@ -104,8 +106,11 @@ function decodeList(bytes: Buffer, start: number, end: number): Message[] | Entr
   if (epochBytes === 0) return decodeEntries(bytes, at, end);
   const messages = decodeEntries(bytes, at + POSITION_BYTES, end);
   if (messages === undefined) return undefined;
-  const epoch = bytes.toString("latin1", start + HEADER_BYTES, at);
-  return { epoch, first: readInteger(bytes, at), stamp: readInteger(bytes, at + 8), messages };
+  const first = readInteger(bytes, at);
+  const stamp = readInteger(bytes, at + 8);
+  // An instance that took them for real could not write what comes next.
+  if (first > MAX_OFFSET || stamp > Number.MAX_SAFE_INTEGER) return undefined;
+  return { epoch: bytes.toString("latin1", start + HEADER_BYTES, at), first, stamp, messages };
 }
 
 /** Undefined where it is not UTF-8. */
