@@ -106,6 +106,17 @@ describe("appending in Redis", () => {
     expect((await all(history, "a")).messages).toEqual(["3"]);
   });
 
+  test("tells apart what instances write at the same time", async () => {
+    setSystemTime(new Date());
+    const stamps: unknown[] = [];
+    for (const channel of ["a", "b", "c", "d"]) {
+      await append((await open()).history, channel, "x");
+      stamps.push(await admin.hget(`lockstep:{${channel}}:head`, "stamp"));
+    }
+    setSystemTime();
+    expect(new Set(stamps).size).toBeGreaterThan(1);
+  });
+
   test("looks at a log before the first message of an instance alone, and where another one was there before", async () => {
     const [one, other] = [(await open()).history, (await open()).history];
     expect(await append(one, "a", "1")).toBe(1);

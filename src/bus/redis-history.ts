@@ -193,7 +193,8 @@ export class RedisHistory implements History {
     const { link, instance, allowance } = this.#options;
     const { sha, text } = appendScript;
     const nowMs = Date.now();
-    const stamp = (this.#stamp = Math.max(this.#stamp + 1, nowMs * 1000));
+    // Instances may write in one millisecond.
+    const stamp = (this.#stamp = Math.max(this.#stamp + 1, nowMs * 1000 + Math.floor(Math.random() * 1000)));
     const terms: AppendTerms = {
       command: withText ? "EVAL" : "EVALSHA",
       script: withText ? text : sha,
