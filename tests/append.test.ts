@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, setSystemTime, test } from "bun:test";
 import { connect, createServer } from "node:net";
 import type { Redis } from "ioredis";
-import type { Bus, BusListener, Entries, History, Page } from "../src/bus/bus.ts";
+import type { Bus, BusListener, Entries, History, Page, Sender } from "../src/bus/bus.ts";
 import { openBus } from "../src/bus/open.ts";
 import { Counts } from "../src/counts.ts";
 import type { Problem } from "../src/errors.ts";
@@ -48,13 +48,14 @@ describe("appending in Redis", () => {
   }
 
   /** Resolves to the offset, or to the name of the fault. */
-  function append(history: History, channel: string, message: Message, kept = retention): Promise<number | string> {
+  function append(history: History, channel: string, message: Message, kept = retention, key?: string): Promise<number | string> {
     return new Promise((resolve) => {
-      history.append(channel, message, kept, {
+      const sender: Sender = {
         broken: false,
         confirmed: (position) => resolve(position?.offset ?? -1),
         refused: (problem: Problem) => resolve(problem.fault),
-      });
+      };
+      history.append(channel, message, kept, sender, key);
     });
   }
 
@@ -106,6 +107,21 @@ describe("appending in Redis", () => {
     expect((await all(history, "a")).messages).toEqual(["3"]);
   });
 
+  test("leaves no key in Redis without a time to live, however a log began", async () => {
+    const { history, bus } = await open();
+    const tick = { schedule: "s", periodMs: 1000, retention, text: "tick" };
+    for (const channel of ["ticked", "appended"]) expect(await bus.publishTick({ ...tick, dueMs: Date.now(), channel })).toBe(true);
+    await all(history, "read");
+    // In one call.
+    const once = ["keyed", "and this"].map((channel) => append(history, channel, "x", retention, "key"));
+    expect(await Promise.all([...once, append(history, "plain", "x")])).toEqual([1, 1, 1]);
+    for (const text of ["x", "y"]) await append(history, "appended", text);
+    const keys = await admin.keys("*");
+    expect(keys.length).toBe(2 * 3 + 1 + 2 * 3 + 2);
+    for (const key of keys) expect({ key, lives: (await admin.pttl(key)) > 50_000 }).toEqual({ key, lives: true });
+    for (const channel of ["keyed", "and this"]) expect(await admin.pttl(`lockstep:{${channel}}:once:key`)).toBeLessThanOrEqual(60_000);
+  });
+
   test("tells apart what instances write at the same time", async () => {
     setSystemTime(new Date());
     const stamps: unknown[] = [];
@@ -141,6 +157,88 @@ describe("appending in Redis", () => {
     expect(messages).toEqual(["3"]);
     expect(await admin.hkeys("lockstep:{a}:head")).not.toContain(before);
     for (const key of ["head", "log"]) expect(await admin.pttl(`lockstep:{a}:${key}`)).toBeGreaterThan(0);
+  });
+
+  /** What takes a log back to what it is now. */
+  async function keep(channel: string): Promise<() => Promise<unknown>> {
+    const keys = ["head", "log"].map((key) => `lockstep:{${channel}}:${key}`);
+    const kept = await Promise.all(keys.map((key) => admin.dumpBuffer(key)));
+    return () => Promise.all(keys.map((key, index) => admin.restore(key, 60_000, kept[index] ?? "", "REPLACE")));
+  }
+
+  test("begins anew where a log has gone that had no message yet when it was read", async () => {
+    const { history } = await open();
+    const before = (await all(history, "a")).epoch;
+    await admin.flushall();
+    for (const text of ["1", "2"]) expect(await append(history, "a", text)).toBe(Number(text));
+    const { epoch, messages } = await all((await open()).history, "a");
+    expect([messages, epoch === before]).toEqual([["1", "2"], false]);
+  });
+
+  test("begins anew where a log has lost messages that it was about to go on with, and leaves nothing of the old one behind", async () => {
+    const { history } = await open();
+    await append(history, "a", "1");
+    const before = (await all(history, "a")).epoch;
+    const forget = await keep("a");
+    for (const text of ["2", "3"]) await append(history, "a", text);
+    await forget();
+    expect(await append(history, "a", "4")).toBe(1);
+    expect(await append(history, "a", "5")).toBe(2);
+    const { epoch, head, messages } = await all(history, "a");
+    expect(epoch).not.toBe(before);
+    expect([head, messages]).toEqual([2, ["4", "5"]]);
+    expect(await admin.hkeys("lockstep:{a}:head")).not.toContain(before);
+  });
+
+  test("begins anew where a tick, or a read, finds a log that has lost messages", async () => {
+    const { history, bus } = await open();
+    const tick = { schedule: "s", periodMs: 1000, retention, text: "tick", channel: "a" };
+    for (const publishes of [true, false]) {
+      await append(history, "a", "1");
+      const before = (await all(history, "a")).epoch;
+      const forget = await keep("a");
+      for (const text of ["2", "3"]) await append(history, "a", text);
+      await forget();
+      if (publishes) expect(await bus.publishTick({ ...tick, dueMs: Date.now() })).toBe(true);
+      const { epoch, messages } = await all(history, "a");
+      expect(messages).toEqual(publishes ? ["tick"] : []);
+      const [newest] = await admin.xrevrange("lockstep:{a}:log", "+", "-");
+      const { stamp, ...head } = await admin.hgetall("lockstep:{a}:head");
+      expect([head["epoch"], before in head]).toEqual([epoch, false]);
+      expect(`${head[epoch]}-${stamp}`).toBe(newest?.[0] ?? "0-0");
+    }
+  });
+
+  test.each([
+    ["stands where", []],
+    ["came after", ["more"]],
+  ])("begins anew where another message %s what was seen before Redis was lost, however much else is in doubt", async (_, more) => {
+    const [{ history }, other] = [await open(), (await open()).history];
+    // More than is asked for at once.
+    await Promise.all(Array.from({ length: 300 }, (_item, index) => append(history, `channel-${index}`, "x")));
+    expect(await append(history, "z", "1")).toBe(1);
+    const forget = await keep("z");
+    expect(await append(history, "z", "lost")).toBe(2);
+    await forget();
+    // A millisecond has a thousand stamps, and Redis is never back as soon as that.
+    await Bun.sleep(2);
+    for (const text of ["new", ...more]) await append(other, "z", text);
+    await admin.call("CLIENT", "KILL", "TYPE", "normal");
+    expect(await append(history, "z", "anew")).toBe(1);
+    expect((await all(history, "z")).messages).toEqual(["anew"]);
+  });
+
+  test("goes on after a loss of Redis in which nothing was lost", async () => {
+    const { history, bus } = await open();
+    for (const text of ["1", "2"]) await append(history, "a", text);
+    const { epoch } = await all(history, "a");
+    await admin.call("CLIENT", "KILL", "TYPE", "normal");
+    await waitFor("the loss to be noticed", () => !bus.ready);
+    expect(await append(history, "a", "3")).toBe(3);
+    expect((await all(history, "a")).epoch).toBe(epoch);
+    await admin.config("RESETSTAT");
+    expect(await append(history, "a", "4")).toBe(4);
+    expect(await calls("hmget")).toBe(0);
   });
 
   test("gives what comes after a hole that somebody made, and says that something is missing", async () => {
@@ -310,16 +408,19 @@ describe("appending in Redis", () => {
     const head = "lockstep:{a}:head";
     const micros = (agoMs: number): string => String((Date.now() - agoMs) * 1000);
     await append((await open()).history, "a", "x");
+    // So few are no burden, whatever they say: clocks may differ.
+    await admin.hset(head, { oldfew00: `7 e 1 ${micros(3_600_000)}` });
+    await append((await open()).history, "a", "x");
+    expect(await admin.hkeys(head)).toContain("oldfew00");
     const names = (name: string): string[] => Array.from({ length: 30 }, (_, index) => `${name}${index + 10}`);
     await admin.hset(head, Object.fromEntries(names("recent").map((name) => [name, `7 e 1 ${micros(60_000)}`])));
     await append((await open()).history, "a", "x");
-    // So few are no burden, whatever they say: clocks may differ.
     await admin.hset(head, Object.fromEntries(names("lggone").map((name) => [name, `7 e 1 ${micros(3_600_000)}`])));
     await append((await open()).history, "a", "x");
     const fields = Object.keys(await admin.hgetall(head));
     expect(fields).toEqual(expect.arrayContaining(names("recent")));
     expect(fields.filter((field) => field.startsWith("lggone"))).toEqual([]);
-    expect(fields.length).toBe(3 + 3 + 30);
+    expect(fields.length).toBe(3 + 4 + 30);
   });
 
   test("keeps a busy log alive, and lets it go when its time has come", async () => {
