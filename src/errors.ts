@@ -1,11 +1,41 @@
 /** What can go wrong, once: how HTTP says it (RFC 9110), how a WebSocket says it (RFC 6455 §7.4), and whether trying again may help. */
 
+/** What a close code tells a client. */
+interface Closing {
+  readonly when: string;
+  readonly reconnect: "yes, at once" | "yes, later" | "with another token" | "no";
+  /** Whether the reason is the position of the last message that the client was sent, on a channel with history. */
+  readonly saysPosition: boolean;
+}
+
+const closingTable = {
+  1001: { when: "the instance is draining", reconnect: "yes, at once", saysPosition: true },
+  1002: { when: "a broken frame", reconnect: "no", saysPosition: false },
+  1003: { when: "a binary frame where the channel has an envelope", reconnect: "no", saysPosition: false },
+  1007: { when: "bad UTF-8, or a text that the channel's envelope cannot take", reconnect: "no", saysPosition: false },
+  1008: { when: "over the message rate", reconnect: "yes, later", saysPosition: false },
+  1009: { when: "a message over `max_message_bytes`", reconnect: "no", saysPosition: false },
+  1011: { when: "an unexpected fault", reconnect: "yes, later", saysPosition: true },
+  1013: {
+    when: "the client reads too slowly, messages may have been missed, or what it sent could not be published",
+    reconnect: "yes, at once",
+    saysPosition: true,
+  },
+  3000: { when: "the token has expired", reconnect: "with another token", saysPosition: true },
+  3003: { when: "it published without the right to, or was disconnected by the operator", reconnect: "no", saysPosition: false },
+} as const satisfies Record<number, Closing>;
+
+export type CloseCode = keyof typeof closingTable;
+
+/** All close codes; 1002 is Bun's own, and so are 1007 for bad UTF-8 and 1009. */
+export const closings: Readonly<Record<CloseCode, Closing>> = closingTable;
+
 interface Fault {
   readonly title: string;
   /** HTTP status. */
   readonly status: number;
   /** WebSocket close code, where a connection can end by it. */
-  readonly close?: number;
+  readonly close?: CloseCode;
   /** Seconds after which the same request may succeed; sent as `Retry-After`. */
   readonly retryAfter?: number;
 }
@@ -48,16 +78,13 @@ export type ClosingFaultName = { [N in FaultName]: (typeof table)[N] extends { c
 export const faults: Readonly<Record<FaultName, Fault>> = table;
 
 /** The close code of a fault that ends a WebSocket. */
-export function closeCode(name: ClosingFaultName): number {
+export function closeCode(name: ClosingFaultName): CloseCode {
   return table[name].close;
 }
 
-/** Close codes whose reason says where the client may go on. */
-const POSITION_CODES: ReadonlySet<number> = new Set([1001, 1011, 1013, 3000]);
-
 /** Whether the close frame names the position of the last message that the client was sent. */
 export function saysPosition(name: ClosingFaultName): boolean {
-  return POSITION_CODES.has(closeCode(name));
+  return closings[closeCode(name)].saysPosition;
 }
 
 /** A fault that a client caused or has to know of. Everything else that is thrown is `internal`. */
