@@ -93,9 +93,9 @@ function addCounters({ all, lasting }: Registries, { house }: Instance): void {
   const counters: readonly [name: string, help: string, value: () => number][] = [
     ["lockstep_joins_total", "Clients that joined a channel", () => counts.joins],
     ["lockstep_messages_published_total", "Messages that clients sent to the bus", () => counts.published],
-    ["lockstep_published_bytes_total", "Their bytes", () => counts.publishedBytes],
+    ["lockstep_published_bytes_total", "Bytes of the messages that clients sent to the bus", () => counts.publishedBytes],
     ["lockstep_messages_delivered_total", "Messages delivered, one for each client", () => counts.delivered],
-    ["lockstep_delivered_bytes_total", "Their bytes", () => counts.deliveredBytes],
+    ["lockstep_delivered_bytes_total", "Bytes of the messages delivered, for each client", () => counts.deliveredBytes],
     ["lockstep_foreign_messages_total", "Messages from elsewhere, not delivered on channels with history", () => counts.foreign],
     ["lockstep_bus_reconnections_total", "Times that all subscriptions were restored", () => counts.reconnections],
     ["lockstep_catch_ups_total", "Channels brought to the end of their history after a loss", () => counts.catchUps],
@@ -116,7 +116,7 @@ function addCounters({ all, lasting }: Registries, { house }: Instance): void {
   }
   const refusals = new Counter({
     name: "lockstep_refusals_total",
-    help: "Requests refused, by the name of the fault",
+    help: "Requests and clients refused, by the name of the fault",
     labelNames: ["reason"],
     registers: [all, lasting],
     collect: () => {
@@ -141,7 +141,7 @@ function addGauges(registries: Registries, { house }: Instance, lagSeconds: () =
 /** The library's own process metrics lean on what Bun does not have. */
 function addProcess(registries: Registries): void {
   const startedSeconds = Date.now() / 1000 - process.uptime();
-  addGauge(registries, "process_start_time_seconds", "When the process started, since 1970", () => startedSeconds, "min");
+  addGauge(registries, "process_start_time_seconds", "When the process started, in seconds since 1970", () => startedSeconds, "min");
   addGauge(registries, "process_resident_memory_bytes", "Resident memory", () => process.memoryUsage.rss());
   addGauge(registries, "process_open_fds", "Open file descriptors, where the system tells", openDescriptors);
   const cpu: Counter = new Counter({
