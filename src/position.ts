@@ -13,7 +13,8 @@ export interface Retention {
   readonly ttlMs: number;
 }
 
-const POSITION = /^([^-\s]{1,64})-(0|[1-9][0-9]{0,14})$/;
+/** A position as clients write it. */
+export const POSITION = /^([^-\s]{1,64})-(0|[1-9][0-9]{0,14})$/;
 
 /** A position as clients see it: `<epoch>-<offset>`. */
 export function formatPosition(epoch: string, offset: number): string {

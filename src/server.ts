@@ -14,6 +14,7 @@ import { disconnect } from "./http/disconnect.ts";
 import { health } from "./http/health.ts";
 import { history } from "./http/history.ts";
 import { Metrics, type Readings } from "./http/metrics.ts";
+import { openapi } from "./http/openapi.ts";
 import { presence } from "./http/presence.ts";
 import { problems } from "./http/problems.ts";
 import { publish } from "./http/publish.ts";
@@ -111,6 +112,7 @@ export async function createServer(config: Config, log: Log, siblings?: Siblings
     .use(disconnect(instance, disconnections))
     .use(metrics.plugin)
     .use(health(instance))
+    .use(openapi(instance))
     .compile();
   const end = (): void => {
     metrics.close();

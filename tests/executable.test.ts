@@ -51,7 +51,7 @@ describe("the executable, alone in an empty folder", () => {
     await redis.stop();
   });
 
-  test("holds all that it needs for history, presence, event streams and metrics", async () => {
+  test("holds all that it needs for history, presence, event streams, metrics and the reference", async () => {
     const redis = await RedisServer.start();
     for (const env of [{}, { REDIS_URL: redis.url }]) {
       const server = await Server.start(env);
@@ -62,6 +62,7 @@ describe("the executable, alone in an empty folder", () => {
       expect((await stream.receive(1))[0]?.data).toBe("kept");
       expect(await get("/presence/rooms/a")).toContain('"count":1');
       expect(await get("/metrics")).toMatch(/^lockstep_connections 1$/m);
+      expect(JSON.parse(await get("/openapi/json"))).toMatchObject({ info: { version: manifest.version } });
       stream.close();
       expect(await server.end()).toBe(0);
     }

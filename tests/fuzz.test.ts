@@ -2,12 +2,13 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { Instance } from "./support/instance.ts";
 import { numbersFrom } from "./support/random.ts";
 import { Raw } from "./support/raw.ts";
+import { Reference } from "./support/reference.ts";
 import { API_KEY, bearer, compact, EVERYTHING, HOUR_AHEAD, SECRET, tokenOf } from "./support/tokens.ts";
 import { waitFor } from "./support/wait.ts";
 
 /*
  * Requests that nobody would write, but somebody will send: thousands of them from fixed seeds. Whatever they are, the answer is
- * one that the contract knows, shows nothing of the inside, and nobody gets past the token check.
+ * one that the contract knows and the reference documents, shows nothing of the inside, and nobody gets past the token check.
  */
 
 const REQUESTS = 6000;
@@ -20,14 +21,18 @@ const STATUSES = new Set([101, 200, 204, 400, 401, 403, 404, 405, 413, 417, 426,
 const INSIDE = /\/src\/|node_modules|\bat \w+ \(|\.ts:\d|(Type|Syntax|Range|Reference)Error/;
 
 let instance: Instance;
+let reference: Reference;
 beforeAll(async () => {
   const env = { LOCKSTEP_JWT_SECRET: SECRET, LOCKSTEP_API_KEY: API_KEY, LOCKSTEP_ORIGINS: "https://good.example" };
   instance = await Instance.start({ env });
+  reference = await Reference.of(instance.url);
 });
 afterAll(() => instance.stop());
 
 interface Fuzzed {
   readonly bytes: Buffer;
+  readonly method: string;
+  readonly target: string;
   readonly valid: boolean;
   /** Whether its target is a route that asks for no token. */
   readonly free: boolean;
@@ -167,8 +172,11 @@ function fuzzer(seed: number, tokens: { good: string; expired: string }): () => 
             ]),
       );
     const usual = /^.(publish|disconnect)/.test(path) ? "POST" : "GET";
-    const text = `${often(90) ? usual : pick(methods)} ${often(97) ? path : noise(10)} HTTP/${often(97) ? "1.1" : pick(["1.0", "2.0", "9", ""])}\r\n${headers.join("\r\n")}\r\n\r\n${body}`;
-    return { bytes: Buffer.from(text, "latin1"), valid, free: /^\/(livez|readyz)(\?|$)/.test(path) };
+    const method = often(90) ? usual : pick(methods);
+    const asked = often(97) ? path : noise(10);
+    const text = `${method} ${asked} HTTP/${often(97) ? "1.1" : pick(["1.0", "2.0", "9", ""])}\r\n${headers.join("\r\n")}\r\n\r\n${body}`;
+    const free = /^\/(livez|readyz|openapi\/json)(\?|$)/.test(path);
+    return { bytes: Buffer.from(text, "latin1"), method, target: asked, valid, free };
   };
 }
 
@@ -182,7 +190,7 @@ function answerOf(heard: string, asked = ""): { status: number; head: string; bo
   return { status: Number(status), head, body: rest.join("\r\n\r\n").slice(0, Number(length)) };
 }
 
-function check({ bytes, valid, free }: Fuzzed, heard: string): void {
+function check({ bytes, method, target, valid, free }: Fuzzed, heard: string): void {
   const what = bytes.toString("latin1");
   const answer = answerOf(heard, what);
   if (answer === undefined) return;
@@ -197,6 +205,16 @@ function check({ bytes, valid, free }: Fuzzed, heard: string): void {
       status,
       detail: expect.any(String),
     });
+  }
+  const operation = reference.find(method, target);
+  // What comes of the parser has no body, and is nobody's answer.
+  if (operation !== undefined && (status < 400 || body !== "")) {
+    const headers = new Map(
+      [...head.matchAll(/^([\w-]+): (.*)$/gm)].map(([, name = "", value = ""]) => [name.toLowerCase(), value.trim()]),
+    );
+    const isStream = headers.get("content-type") === "text/event-stream";
+    const text = Buffer.from(isStream ? "" : body, "latin1").toString();
+    expect([what, reference.differences(operation, { status, headers, body: text })]).toEqual([what, []]);
   }
   if (!valid && !free) expect([what, status === 101 || status === 200]).toEqual([what, false]);
 }

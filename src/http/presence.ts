@@ -4,6 +4,8 @@ import { Problem } from "../errors.ts";
 import { admit } from "./admission.ts";
 import type { Instance } from "./context.ts";
 import { otherMethods } from "./problems.ts";
+import { channelAccess, channelName, channelPath, channelRefusals, EXAMPLE_CHANNEL } from "./reference/channel.ts";
+import { operation } from "./reference/operation.ts";
 
 const ROUTE = "/presence/";
 
@@ -11,14 +13,18 @@ const ROUTE = "/presence/";
 export function presence(instance: Instance) {
   const { house } = instance;
   return new Elysia({ name: "presence" })
-    .get(`${ROUTE}*`, async ({ request }) => {
-      instance.rules.origins.require(request.headers);
-      const { rules, target } = await admit(instance, request, ROUTE, "join", requirePresence);
-      const { channel } = target;
-      const { count, members } = await house.hub.presence.present(channel);
-      const answer = { channel, count, members: Array.from(members, ([id, connections]) => ({ id, connections })) };
-      return Response.json(answer, { headers: rules.origins.corsHeaders(request.headers) });
-    })
+    .get(
+      `${ROUTE}*`,
+      async ({ request }) => {
+        instance.rules.origins.require(request.headers);
+        const { rules, target } = await admit(instance, request, ROUTE, "join", requirePresence);
+        const { channel } = target;
+        const { count, members } = await house.hub.presence.present(channel);
+        const answer = { channel, count, members: Array.from(members, ([id, connections]) => ({ id, connections })) };
+        return Response.json(answer, { headers: rules.origins.corsHeaders(request.headers) });
+      },
+      { detail },
+    )
     .all(`${ROUTE}*`, otherMethods(instance, "GET"));
 }
 
@@ -26,3 +32,42 @@ export function presence(instance: Instance) {
 function requirePresence({ kind }: Resolved): void {
   if (!kind.presence) throw new Problem("no-presence", "This channel does not tell who is on it.");
 }
+
+const detail = operation({
+  operationId: "getPresence",
+  tags: ["Backends"],
+  summary: "Who is on a channel",
+  description: "On all instances, by WebSocket or as event stream.",
+  security: channelAccess,
+  parameters: [channelPath],
+  answers: {
+    200: {
+      description: "Connections, and whose they are",
+      content: {
+        "application/json": {
+          schema: {
+            type: "object",
+            required: ["channel", "count", "members"],
+            properties: {
+              channel: channelName,
+              count: { type: "integer", minimum: 0, description: "Connections, those without a subject too" },
+              members: {
+                type: "array",
+                items: {
+                  type: "object",
+                  required: ["id", "connections"],
+                  properties: {
+                    id: { type: "string", description: "The `sub` of their tokens" },
+                    connections: { type: "integer", minimum: 1 },
+                  },
+                },
+              },
+            },
+          },
+          example: { channel: EXAMPLE_CHANNEL, count: 3, members: [{ id: "alice", connections: 2 }] },
+        },
+      },
+    },
+  },
+  refusals: [...channelRefusals, "no-presence", "bus-away"],
+});

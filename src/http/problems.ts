@@ -1,5 +1,5 @@
 import { Elysia } from "elysia";
-import { faults, Problem } from "../errors.ts";
+import { faults, Problem, type FaultName } from "../errors.ts";
 import { describeError } from "../log.ts";
 import { addressOf } from "./address.ts";
 import type { Instance } from "./context.ts";
@@ -31,11 +31,16 @@ export function problems(instance: Instance) {
 }
 
 function problemResponse(problem: Problem, cors: Record<string, string>): Response {
-  const { status, title, retryAfter } = faults[problem.fault];
+  const { status, retryAfter } = faults[problem.fault];
   const headers = new Headers({ ...cors, ...problem.headers, "content-type": "application/problem+json" });
   if (retryAfter !== undefined) headers.set("retry-after", String(retryAfter));
-  const body = { type: `urn:lockstep:problem:${problem.fault}`, title, status, detail: problem.message };
-  return new Response(JSON.stringify(body), { status, headers });
+  return new Response(JSON.stringify(problemBody(problem.fault, problem.message)), { status, headers });
+}
+
+/** What the answer to a fault says. */
+export function problemBody(fault: FaultName, detail: string): { type: string; title: string; status: number; detail: string } {
+  const { title, status } = faults[fault];
+  return { type: `urn:lockstep:problem:${fault}`, title, status, detail };
 }
 
 /** The answer of a known route to another method (RFC 9110 §15.5.6), or to a browser that asks before it sends one. */

@@ -1,5 +1,6 @@
 import { Elysia } from "elysia";
 import { isAlike } from "../channels/kind.ts";
+import { formatMessage, formatOpening } from "../clients/event-format.ts";
 import { EventStream } from "../clients/event-stream.ts";
 import { Problem } from "../errors.ts";
 import { describeError } from "../log.ts";
@@ -9,6 +10,8 @@ import { admit, takePlace, type Admission } from "./admission.ts";
 import type { Instance } from "./context.ts";
 import { otherMethods } from "./problems.ts";
 import { parseEventsQuery } from "./query.ts";
+import { channelAccess, channelPath, channelRefusals, EXAMPLE_POSITION, optional, positionSchema, recent } from "./reference/channel.ts";
+import { header, operation } from "./reference/operation.ts";
 import { targetQuery } from "./target.ts";
 
 const ROUTE = "/sse/";
@@ -31,37 +34,41 @@ export function serverSentEvents(instance: Instance) {
   const { house, eventTopics } = instance;
   const { hub, connections } = house;
   return new Elysia({ name: "server-sent-events" })
-    .get(`${ROUTE}*`, async ({ request, server }) => {
-      // Elysia answers HEAD with the headers of GET, which would join, and never end.
-      if (request.method === "HEAD") throw new Problem("wrong-method", "This route takes GET only.", { allow: "GET" });
-      const { origins } = instance.rules;
-      const address = takePlace(instance, request, server);
-      let admission: Admission;
-      let from: JoinFrom | undefined;
-      try {
-        admission = await admit(instance, request, ROUTE, "join");
-        ({ from } = parseEventsQuery(targetQuery(request.url), request.headers, admission.target.kind));
-      } catch (error) {
-        connections.release(address);
-        throw error;
-      }
-      const { caller } = admission;
-      const stream = new EventStream(house, eventTopics, { address, caller });
-      request.signal.addEventListener("abort", () => stream.end());
-      server?.timeout(request, 0);
-      const join = (): Promise<boolean> => joinOnce(stream, request, admission, from);
-      if (instance.draining()) {
-        stream.wait();
-        stream.retire("draining");
-      } else if (!(await join())) {
-        stream.wait();
-        void joinLater(stream, join);
-      }
-      return new Response(
-        bodyOf(stream, () => server?.timeout(request, CUT_S)),
-        { headers: { ...origins.corsHeaders(request.headers), ...HEADERS } },
-      );
-    })
+    .get(
+      `${ROUTE}*`,
+      async ({ request, server }) => {
+        // Elysia answers HEAD with the headers of GET, which would join, and never end.
+        if (request.method === "HEAD") throw new Problem("wrong-method", "This route takes GET only.", { allow: "GET" });
+        const { origins } = instance.rules;
+        const address = takePlace(instance, request, server);
+        let admission: Admission;
+        let from: JoinFrom | undefined;
+        try {
+          admission = await admit(instance, request, ROUTE, "join");
+          ({ from } = parseEventsQuery(targetQuery(request.url), request.headers, admission.target.kind));
+        } catch (error) {
+          connections.release(address);
+          throw error;
+        }
+        const { caller } = admission;
+        const stream = new EventStream(house, eventTopics, { address, caller });
+        request.signal.addEventListener("abort", () => stream.end());
+        server?.timeout(request, 0);
+        const join = (): Promise<boolean> => joinOnce(stream, request, admission, from);
+        if (instance.draining()) {
+          stream.wait();
+          stream.retire("draining");
+        } else if (!(await join())) {
+          stream.wait();
+          void joinLater(stream, join);
+        }
+        return new Response(
+          bodyOf(stream, () => server?.timeout(request, CUT_S)),
+          { headers: { ...origins.corsHeaders(request.headers), ...HEADERS } },
+        );
+      },
+      { detail },
+    )
     .all(`${ROUTE}*`, otherMethods(instance, "GET"));
 
   /** Whether there is nothing more to wait for. */
@@ -125,3 +132,51 @@ function bodyOf(stream: EventStream, cut: () => void): ReadableStream<Uint8Array
     { highWaterMark: 0 },
   );
 }
+
+const exampleStream = `${formatOpening(1000, EXAMPLE_POSITION)}${formatMessage("hello", "k3j9x0a2-8")}${formatMessage(Buffer.of(0, 255), "k3j9x0a2-9")}`;
+
+const detail = operation({
+  operationId: "joinAsEventStream",
+  tags: ["Clients"],
+  summary: "Join a channel as server-sent events",
+  description: `For a browser's \`EventSource\`, which comes back by itself and says where it was. While the bus is away the stream waits, and where the instance drains it ends: never 503, which would
+stop an \`EventSource\` for good. What closes a WebSocket ends the stream.
+
+| event | what it is |
+|---|---|
+| (none) | a text message; CR and CRLF in it arrive as LF |
+| \`binary\` | a binary message, in base64 |
+| \`reset\` | messages may be missing here: \`${JSON.stringify({ position: EXAMPLE_POSITION })}\` is where what follows begins, \`null\` on a channel without history |
+
+On a channel with history the stream opens with its position as \`id\`, and every event has one. A comment comes every 15 s.`,
+  security: channelAccess,
+  parameters: [
+    channelPath,
+    optional(
+      "header",
+      "Last-Event-ID",
+      "First replays all messages after this position. 400 where it is none.",
+      positionSchema,
+      EXAMPLE_POSITION,
+    ),
+    optional(
+      "query",
+      "last_event_id",
+      "The same, where no header can be set; 400 on a channel without history.",
+      positionSchema,
+      EXAMPLE_POSITION,
+    ),
+    recent,
+  ],
+  answers: {
+    200: {
+      description: "The stream",
+      headers: {
+        "Cache-Control": { ...header("Never kept", HEADERS["cache-control"]), required: true },
+        "X-Accel-Buffering": { ...header("So that nginx passes it on at once", HEADERS["x-accel-buffering"]), required: true },
+      },
+      content: { "text/event-stream": { schema: { type: "string" }, example: exampleStream } },
+    },
+  },
+  refusals: ["too-many-connections", "too-many-connections-of-address", ...channelRefusals],
+});
