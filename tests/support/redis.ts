@@ -3,34 +3,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Redis } from "ioredis";
-
-/** Ways to get a Redis server: what they need, and what they run. */
-const installers: readonly { needs: string; commands: readonly (readonly string[])[] }[] = [
-  {
-    needs: "apt-get",
-    commands: [
-      ["apt-get", "update"],
-      ["apt-get", "install", "-y", "--no-install-recommends", "redis-server"],
-    ],
-  },
-  { needs: "brew", commands: [["brew", "install", "redis"]] },
-];
-
-/** The path of `redis-server`; installs it where that may be done without asking. */
-export function findRedis(): string {
-  const found = Bun.which("redis-server");
-  if (found !== null) return found;
-  for (const { needs, commands } of installers) {
-    if (Bun.which(needs) === null) continue;
-    const rights = needs === "apt-get" && process.getuid?.() !== 0 ? ["sudo", "-n"] : [];
-    const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1" };
-    for (const command of commands) Bun.spawnSync([...rights, ...command], { stdout: "ignore", stderr: "inherit", env });
-  }
-  const installed = Bun.which("redis-server");
-  if (installed === null)
-    throw new Error("the tests need redis-server 7: install it (apt-get install redis-server, or brew install redis)");
-  return installed;
-}
+import { findProgram } from "./programs.ts";
 
 /** A port that nobody listens on at this moment. */
 export function freePort(): Promise<number> {
@@ -75,7 +48,7 @@ export class RedisServer {
   async start(): Promise<void> {
     const kept = this.#persistence === "none" ? ["--appendonly", "no"] : ["--appendonly", "yes", "--appendfsync", "always"];
     const words = ["--port", String(this.port), "--bind", "127.0.0.1", "--save", "", ...kept, "--dir", this.folder];
-    this.#process = Bun.spawn([findRedis(), ...words], { stdout: "ignore", stderr: "ignore" });
+    this.#process = Bun.spawn([findProgram("redis-server"), ...words], { stdout: "ignore", stderr: "ignore" });
     const client = this.client();
     await client.ping();
     client.disconnect();
