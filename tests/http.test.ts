@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { connect } from "node:net";
+import { faults } from "../src/errors.ts";
 import { buses } from "./buses.ts";
 import { Client } from "./support/client.ts";
 import { Instance } from "./support/instance.ts";
@@ -223,6 +224,9 @@ describe("GET /metrics", () => {
     expect(response.headers.get("content-type")).toStartWith("text/plain; version=0.0.4");
     const text = await response.text();
     for (const [name, type] of names) expect(text).toContain(`# TYPE lockstep_${name} ${type}\n`);
+    // A counter that appears with its first count does not rise, as Prometheus sees it.
+    for (const reason of Object.keys(faults).filter((name) => name !== "no-channel"))
+      expect(text).toContain(`\nlockstep_refusals_total{reason="${reason}"} 0\n`);
     for (const name of ["cpu_seconds_total", "resident_memory_bytes", "start_time_seconds", "open_fds"]) {
       expect(text).toMatch(new RegExp(`^process_${name} [0-9.e+]+$`, "m"));
     }

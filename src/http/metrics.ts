@@ -2,7 +2,7 @@ import { readdirSync } from "node:fs";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { Elysia } from "elysia";
 import { Counter, Gauge, Histogram, Registry, type Aggregator } from "prom-client";
-import { Problem } from "../errors.ts";
+import { faults, Problem } from "../errors.ts";
 import type { Instance } from "./context.ts";
 import { credentialOf } from "./credential.ts";
 import { otherMethods } from "./problems.ts";
@@ -126,7 +126,8 @@ function addCounters({ all, lasting }: Registries, { house }: Instance): void {
     registers: [all, lasting],
     collect: () => {
       refusals.reset();
-      for (const [reason, count] of counts.refusals) refusals.inc({ reason }, count);
+      // From the start, with 0: of a counter that appears with its first count nobody sees that it rose.
+      for (const reason of Object.keys(faults)) refusals.inc({ reason }, counts.refusals.get(reason) ?? 0);
     },
   });
 }
