@@ -13,6 +13,8 @@ export interface JoinOptions {
   readonly headers?: Readonly<Record<string, string>>;
   /** Answers no pings, like a dead peer. */
   readonly silent?: boolean;
+  /** The address that it comes from; of the loopback ones only Linux has more than one. */
+  readonly from?: string;
 }
 
 export interface HttpAnswer {
@@ -51,9 +53,9 @@ export class Client {
   #ended = false;
   #closeFrame: Buffer | undefined;
 
-  private constructor(port: number, silent: boolean) {
+  private constructor(port: number, { silent = false, from = "127.0.0.1" }: JoinOptions) {
     this.#silent = silent;
-    this.#socket = connect({ port, host: "127.0.0.1", noDelay: true });
+    this.#socket = connect({ port, host: "127.0.0.1", noDelay: true, localAddress: from });
     this.#socket.on("data", (data: Buffer) => this.#received(data));
     this.#socket.on("close", () => (this.#ended = true));
     this.#socket.on("error", () => (this.#ended = true));
@@ -61,7 +63,7 @@ export class Client {
 
   /** Sends a request for an upgrade and resolves with whatever came of it. */
   static async ask(port: number, target: string, options: JoinOptions = {}): Promise<{ client: Client; answer: HttpAnswer }> {
-    const client = new Client(port, options.silent === true);
+    const client = new Client(port, options);
     const headers = Object.entries({ Host: `127.0.0.1:${port}`, ...HANDSHAKE, ...options.headers });
     const lines = headers.filter(([, value]) => value !== "").map(([name, value]) => `${name}: ${value}\r\n`);
     client.#socket.write(`GET ${target} HTTP/1.1\r\n${lines.join("")}\r\n`);
