@@ -9,6 +9,7 @@ import { Disconnections } from "./clients/disconnections.ts";
 import { EventTopics } from "./clients/event-topics.ts";
 import { Counts } from "./counts.ts";
 import { Problem } from "./errors.ts";
+import { consoleRoute } from "./http/console.ts";
 import type { Instance } from "./http/context.ts";
 import { disconnect } from "./http/disconnect.ts";
 import { health } from "./http/health.ts";
@@ -113,6 +114,7 @@ export async function createServer(config: Config, log: Log, siblings?: Siblings
     .use(metrics.plugin)
     .use(health(instance))
     .use(openapi(instance))
+    .use(consoleRoute(instance))
     .compile();
   const end = (): void => {
     metrics.close();

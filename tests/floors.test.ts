@@ -18,6 +18,7 @@ const floors: readonly (readonly string[])[] = [
     "token-bucket.ts",
     "within.ts",
   ],
+  ["console/"],
   ["channels/"],
   ["config/"],
   ["access/"],

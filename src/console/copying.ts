@@ -1,0 +1,28 @@
+import { button } from "./element.ts";
+import type { Texts } from "./texts.ts";
+
+const SHOWN_MS = 1500;
+
+/** A button that copies what a node shows. Where the page may not (http beyond this machine), it selects it instead. */
+export function copyButton(source: HTMLElement, texts: Texts): HTMLButtonElement {
+  const node = button("quiet", () => {
+    void run();
+  });
+  const run = async (): Promise<void> => {
+    if (!(await copy(source))) return;
+    texts.put(node, "text", "copy.done");
+    setTimeout(() => texts.put(node, "text", "copy.do"), SHOWN_MS);
+  };
+  texts.put(node, "text", "copy.do");
+  return node;
+}
+
+async function copy(source: HTMLElement): Promise<boolean> {
+  try {
+    await navigator.clipboard.writeText(source.textContent);
+    return true;
+  } catch {
+    getSelection()?.selectAllChildren(source);
+    return false;
+  }
+}

@@ -1,0 +1,49 @@
+import { element } from "./element.ts";
+import type { Present } from "./presence.ts";
+import type { Texts } from "./texts.ts";
+
+/** Names that are shown; of more only the number. */
+const MAX_NAMES = 30;
+
+/** The line below a channel's name: who is there, and where it is. */
+export class Facts {
+  readonly node: HTMLElement;
+  readonly #texts: Texts;
+  readonly #here = element("span", "here");
+  readonly #names = element("span", "names");
+  readonly #position = element("span", "position");
+
+  constructor(texts: Texts) {
+    this.#texts = texts;
+    this.node = element("div", "facts", this.#here, this.#names, this.#position);
+  }
+
+  showPresent(present: Present | undefined): void {
+    this.#names.replaceChildren();
+    this.#here.replaceChildren();
+    this.#names.title = "";
+    if (present === undefined) return;
+    this.#texts.put(this.#here, "text", "facts.here", String(present.count));
+    const { members } = present;
+    for (const { id, connections } of members.slice(0, MAX_NAMES)) {
+      this.#names.append(element("bdi", "", id === "" ? "“”" : id), connections > 1 ? ` ×${connections} ` : " ");
+    }
+    const named = members.reduce((sum, { connections }) => sum + connections, 0);
+    if (members.length > MAX_NAMES) this.#say("facts.more", members.length - MAX_NAMES);
+    if (named > 0 && present.count > named) this.#say("facts.anonymous", present.count - named);
+    this.#names.title = this.#names.textContent;
+  }
+
+  /** @param history undefined while nobody knows */
+  showPosition(position: string | undefined, history: boolean | undefined): void {
+    if (position !== undefined) this.#texts.put(this.#position, "text", "facts.position", position);
+    else if (history === false) this.#texts.put(this.#position, "text", "facts.noHistory");
+    else this.#position.replaceChildren();
+  }
+
+  #say(word: "facts.more" | "facts.anonymous", count: number): void {
+    const node = element("span", "");
+    this.#texts.put(node, "text", word, String(count));
+    this.#names.append(node);
+  }
+}

@@ -1,0 +1,9 @@
+import type { Word } from "./words.ts";
+
+/** What the page says between two messages: that it joined, that the line was lost, and whether anything is missing. */
+export interface Mark {
+  readonly tone: "plain" | "good" | "warn";
+  readonly word: Word;
+  readonly values?: readonly string[];
+  readonly atMs: number;
+}

@@ -1,0 +1,168 @@
+import { button, element } from "./element.ts";
+import type { Entries, Entry } from "./entries.ts";
+import { markRow, messageRow } from "./row.ts";
+import type { Texts } from "./texts.ts";
+
+/** Lines of one block: the browser lays out and paints only blocks that are in sight (`content-visibility`). */
+const BLOCK_LINES = 100;
+/** Lines made between two pictures, so that a burst does not stop the page. */
+const FRAME_LINES = 500;
+/** Pixels from the end that still count as being there. */
+const NEAR_END = 24;
+
+/** Whether new lines are shown, and if not, whether that ends when the reader comes to the end again. */
+type Pace = "following" | "held" | "paused";
+
+/**
+ * The lines of a channel. Real elements in blocks, not a list of a few that are moved about: so the browser's own search, selection and
+ * reading aloud work on all of them. While the reader holds it nothing moves; what comes waits in the entries.
+ */
+export class MessageLog {
+  readonly node: HTMLElement;
+  readonly #list: HTMLElement;
+  readonly #limit: HTMLElement;
+  readonly #newer: HTMLButtonElement;
+  readonly #entries: Entries;
+  readonly #texts: Texts;
+  readonly #onPace: () => void;
+  #pace: Pace = "following";
+  /** The entry that is shown first, and the one to show next. */
+  #shownFirst = 1;
+  #next = 1;
+  #isDue = false;
+  #lastTop = 0;
+
+  constructor(name: string, entries: Entries, texts: Texts, onPace: () => void) {
+    this.#entries = entries;
+    this.#texts = texts;
+    this.#onPace = onPace;
+    this.#limit = element("p", "limit");
+    this.#limit.hidden = true;
+    const quiet = element("p", "nothing");
+    texts.put(quiet, "text", "panel.quiet");
+    this.#list = element("div", "log", this.#limit, quiet);
+    this.#list.tabIndex = 0;
+    this.#list.role = "log";
+    // A busy channel read aloud line by line would never end.
+    this.#list.ariaLive = "off";
+    texts.put(this.#list, "label", "panel.log", name);
+    this.#newer = button("newer", () => this.follow());
+    this.#newer.hidden = true;
+    this.#list.addEventListener("scroll", () => this.#scrolled(), { passive: true });
+    this.#list.addEventListener("keydown", (event) => this.#walk(event));
+    this.node = element("div", "log-frame", this.#list, this.#newer);
+  }
+
+  get follows(): boolean {
+    return this.#pace === "following";
+  }
+
+  focus(): void {
+    this.#list.focus();
+  }
+
+  follow(): void {
+    this.#set("following");
+    this.changed();
+  }
+
+  pause(): void {
+    this.#set("paused");
+  }
+
+  /** Shows what has been added, with the browser's next picture. */
+  changed(): void {
+    if (this.#isDue) return;
+    this.#isDue = true;
+    requestAnimationFrame(() => {
+      this.#isDue = false;
+      this.#show();
+    });
+  }
+
+  clear(): void {
+    for (const block of this.#list.querySelectorAll(".block")) block.remove();
+    this.#shownFirst = this.#next = this.#entries.first;
+    this.#limit.hidden = true;
+    this.follow();
+  }
+
+  #show(): void {
+    if (this.#pace !== "following") {
+      this.#showWaiting();
+      return;
+    }
+    this.#trim();
+    const entries = this.#entries.from(this.#next, FRAME_LINES);
+    this.#append(entries);
+    this.#showWaiting();
+    this.#list.scrollTop = this.#list.scrollHeight;
+    this.#lastTop = this.#list.scrollTop;
+    if (this.#next < this.#entries.next) this.changed();
+  }
+
+  #append(entries: readonly Entry[]): void {
+    let block = this.#list.lastElementChild;
+    for (const entry of entries) {
+      if (block === null || !block.classList.contains("block") || block.childElementCount >= BLOCK_LINES) {
+        block = element("div", "block");
+        this.#list.append(block);
+      }
+      block.append("arrival" in entry ? messageRow(entry.arrival, this.#texts, () => this.#hold()) : markRow(entry.mark, this.#texts));
+      this.#next = entry.number + 1;
+    }
+  }
+
+  /** Takes away what the entries have dropped. */
+  #trim(): void {
+    const { first, dropped } = this.#entries;
+    this.#next = Math.max(this.#next, first);
+    for (; this.#shownFirst < first; this.#shownFirst += 1) {
+      const block = this.#list.querySelector(".block");
+      block?.firstElementChild?.remove();
+      if (block?.childElementCount === 0) block.remove();
+    }
+    this.#limit.hidden = dropped === 0;
+    if (dropped > 0) this.#texts.put(this.#limit, "text", "page.limit", dropped.toLocaleString("en"));
+  }
+
+  #showWaiting(): void {
+    const waiting = this.#entries.next - Math.max(this.#next, this.#entries.first);
+    this.#newer.hidden = this.#pace === "following";
+    if (waiting > 0) this.#texts.put(this.#newer, "text", "panel.newer", waiting.toLocaleString("en"));
+    else this.#texts.put(this.#newer, "text", "panel.paused");
+  }
+
+  #scrolled(): void {
+    const { scrollTop, scrollHeight, clientHeight } = this.#list;
+    const isAtEnd = scrollHeight - scrollTop - clientHeight < NEAR_END;
+    // The page itself only ever scrolls down.
+    if (this.#pace === "following" && !isAtEnd && scrollTop < this.#lastTop - 1) this.#hold();
+    else if (this.#pace === "held" && isAtEnd) this.follow();
+    this.#lastTop = scrollTop;
+  }
+
+  #hold(): void {
+    if (this.#pace === "following") this.#set("held");
+  }
+
+  #set(pace: Pace): void {
+    this.#pace = pace;
+    this.#showWaiting();
+    this.#onPace();
+  }
+
+  /** Arrow keys go from message to message. */
+  #walk(event: KeyboardEvent): void {
+    const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+    if (step === undefined || (event.target instanceof Element && event.target.closest("pre") !== null)) return;
+    const openers = [...this.#list.querySelectorAll<HTMLButtonElement>(".opener")];
+    const index = openers.findIndex((opener) => opener === document.activeElement);
+    const next = index === -1 ? openers.at(-1) : openers[index + step];
+    if (next === undefined) return;
+    event.preventDefault();
+    this.#hold();
+    next.focus({ preventScroll: true });
+    next.closest(".row")?.scrollIntoView({ block: "nearest" });
+  }
+}

@@ -1,0 +1,118 @@
+import { clockOf, dateOf } from "./clock.ts";
+import { copyButton } from "./copying.ts";
+import { button, element } from "./element.ts";
+import type { Arrival } from "./entries.ts";
+import { hexDump, showBytes } from "./hex.ts";
+import { icon } from "./icon.ts";
+import type { Mark } from "./mark.ts";
+import { prettyJson } from "./pretty-json.ts";
+import type { Texts } from "./texts.ts";
+
+/** What of a text stands in its line; the rest is shown when somebody asks. */
+const MAX_CHARACTERS = 400;
+const MAX_LINES = 6;
+/** Beyond it JSON is set out without colours: each costs an element. */
+const MAX_COLOURED = 4000;
+
+export function markRow(mark: Mark, texts: Texts): HTMLElement {
+  const words = element("span", "words");
+  texts.put(words, "text", mark.word, ...(mark.values ?? []));
+  const row = element("div", "mark", element("time", "", clockOf(mark.atMs)), words);
+  row.dataset["tone"] = mark.tone;
+  return row;
+}
+
+/** A message in its line. What it holds is set out below when its button is pressed, and not before. */
+export function messageRow(arrival: Arrival, texts: Texts, onOpen: () => void): HTMLElement {
+  const { data, atMs, position, own } = arrival;
+  const text = element("span", "text");
+  const opener = button("opener", () => toggle(), icon("open"));
+  opener.tabIndex = -1;
+  opener.ariaExpanded = "false";
+  texts.put(opener, "label", "row.details");
+  fill(text, data, texts);
+  const row = element("div", own ? "row own" : "row", element("time", "", clockOf(atMs)));
+  if (position !== null) {
+    const place = element("span", "at", position.slice(position.indexOf("-") + 1));
+    place.title = position;
+    row.append(place);
+  }
+  row.append(text, opener);
+  if (own) texts.put(row, "hint", "row.own");
+  let details: HTMLElement | undefined;
+  const toggle = (): void => {
+    if (details === undefined) {
+      row.append((details = detailsOf(arrival, texts)));
+      onOpen();
+    } else {
+      details.remove();
+      details = undefined;
+    }
+    opener.ariaExpanded = String(details !== undefined);
+  };
+  text.addEventListener("click", () => {
+    // Who selects a part of it wants that.
+    if (getSelection()?.isCollapsed !== false) toggle();
+  });
+  return row;
+}
+
+function fill(node: HTMLElement, data: string | ArrayBuffer, texts: Texts): void {
+  if (typeof data !== "string") {
+    node.append(note("row.binary", texts, showBytes(data.byteLength)));
+    return;
+  }
+  if (data === "") node.append(note("row.empty", texts));
+  const shown = cut(data);
+  node.append(shown);
+  if (shown.length < data.length) node.append(note("row.all", texts, showBytes(new Blob([data]).size)));
+}
+
+function note(word: "row.binary" | "row.empty" | "row.all", texts: Texts, ...values: string[]): HTMLElement {
+  const node = element("span", "note");
+  texts.put(node, "text", word, ...values);
+  return node;
+}
+
+function cut(text: string): string {
+  let end = Math.min(text.length, MAX_CHARACTERS);
+  let lines = 0;
+  for (let index = text.indexOf("\n"); index !== -1 && index < end; index = text.indexOf("\n", index + 1)) {
+    lines += 1;
+    if (lines === MAX_LINES) end = index;
+  }
+  // Not through the middle of a character.
+  if (end < text.length && /[\uD800-\uDBFF]/.test(text.charAt(end - 1))) end -= 1;
+  return text.slice(0, end);
+}
+
+function detailsOf({ data, atMs, position }: Arrival, texts: Texts): HTMLElement {
+  const body = element("pre", "");
+  body.tabIndex = 0;
+  const facts = element("div", "meta");
+  const size = typeof data === "string" ? new Blob([data]).size : data.byteLength;
+  for (const fact of [dateOf(atMs), position ?? "", showBytes(size)]) if (fact !== "") facts.append(element("span", "", fact));
+  if (typeof data !== "string") body.append(hexDump(new Uint8Array(data)));
+  else {
+    const pieces = prettyJson(data);
+    if (pieces === undefined) body.append(data);
+    else {
+      const showPretty = (): void => {
+        if (pieces.length > MAX_COLOURED) body.textContent = pieces.map((piece) => piece.text).join("");
+        else body.replaceChildren(...pieces.map(({ kind, text }) => (kind === "other" ? text : element("span", `json-${kind}`, text))));
+      };
+      const raw = button("quiet", () => {
+        const isPretty = raw.ariaPressed !== "true";
+        raw.ariaPressed = String(isPretty);
+        if (isPretty) body.textContent = data;
+        else showPretty();
+      });
+      raw.ariaPressed = "false";
+      texts.put(raw, "text", "row.raw");
+      facts.append(raw);
+      showPretty();
+    }
+  }
+  facts.append(copyButton(body, texts));
+  return element("div", "details", facts, body);
+}

@@ -1,0 +1,65 @@
+import { dateOf } from "./clock.ts";
+import { part } from "./element.ts";
+import type { Texts } from "./texts.ts";
+import { isToken, readToken, trimToken } from "./token.ts";
+
+/** Where a token is entered. It is kept in this page's memory alone, and goes when the page does. */
+export class TokenDialog {
+  readonly #dialog = part("token-dialog", HTMLDialogElement);
+  readonly #field = part("token-field", HTMLInputElement);
+  readonly #says = part("token-says", HTMLElement);
+  readonly #opener = part("token-open", HTMLButtonElement);
+  readonly #forget = part("token-forget", HTMLButtonElement);
+  readonly #texts: Texts;
+  readonly #use: (token: string) => void;
+  #token = "";
+
+  constructor(texts: Texts, use: (token: string) => void) {
+    this.#texts = texts;
+    this.#use = use;
+    this.#opener.addEventListener("click", () => this.open());
+    this.#field.addEventListener("input", () => this.#describe());
+    this.#forget.addEventListener("click", () => this.#take(""));
+    part("token-cancel", HTMLButtonElement).addEventListener("click", () => this.#dialog.close());
+    part("token-form", HTMLFormElement).addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#take(trimToken(this.#field.value));
+    });
+  }
+
+  open(): void {
+    this.#field.value = this.#token;
+    this.#forget.hidden = this.#token === "";
+    this.#describe();
+    this.#dialog.showModal();
+    this.#field.select();
+  }
+
+  #take(token: string): void {
+    const isOther = token !== this.#token;
+    this.#token = token;
+    this.#field.value = "";
+    this.#dialog.close();
+    this.#opener.dataset["has"] = String(token !== "");
+    const sub = readToken(token)?.sub;
+    if (sub === undefined) this.#texts.put(this.#opener, "text", "bar.token");
+    else this.#texts.put(this.#opener, "text", "bar.tokenOf", sub.slice(0, 24));
+    if (isOther || token !== "") this.#use(token);
+  }
+
+  #describe(): void {
+    const token = trimToken(this.#field.value);
+    const says = isToken(token) ? readToken(token) : undefined;
+    this.#says.dataset["tone"] = "bad";
+    if (token === "") this.#texts.put(this.#says, "text", "token.text");
+    else if (says === undefined) this.#texts.put(this.#says, "text", "token.unlike");
+    else if (says.expiresMs !== undefined && says.expiresMs < Date.now()) this.#texts.put(this.#says, "text", "token.expired");
+    else {
+      const name = says.sub ?? this.#texts.say("token.nobody");
+      const until = says.expiresMs === undefined ? this.#texts.say("token.never") : dateOf(says.expiresMs).slice(0, 19);
+      this.#texts.put(this.#says, "text", "token.says", name, until);
+      this.#says.dataset["tone"] = "good";
+    }
+    if (token === "") this.#says.dataset["tone"] = "plain";
+  }
+}
