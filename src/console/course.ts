@@ -20,6 +20,15 @@ export function parseHello(text: string): Hello | undefined {
   }
 }
 
+/** Characters of an epoch that are shown: enough to see that it is another. */
+const SHOWN_EPOCH = 6;
+
+/** A position for people, who look at the offset. */
+export function showPosition(position: string): string {
+  const mark = position.lastIndexOf("-");
+  return mark <= SHOWN_EPOCH + 2 ? position : `${position.slice(0, SHOWN_EPOCH)}…${position.slice(mark)}`;
+}
+
 /** Where a client is on a channel with history. Frames do not carry positions: they are counted from where the server said that it begins. */
 export class Course {
   #position: Position | undefined;

@@ -1,3 +1,4 @@
+import { showPosition } from "./course.ts";
 import { element } from "./element.ts";
 import type { Present } from "./presence.ts";
 import type { Texts } from "./texts.ts";
@@ -36,7 +37,8 @@ export class Facts {
 
   /** @param history undefined while nobody knows */
   showPosition(position: string | undefined, history: boolean | undefined): void {
-    if (position !== undefined) this.#texts.put(this.#position, "text", "facts.position", position);
+    this.#position.title = position ?? "";
+    if (position !== undefined) this.#texts.put(this.#position, "text", "facts.position", showPosition(position));
     else if (history === false) this.#texts.put(this.#position, "text", "facts.noHistory");
     else this.#position.replaceChildren();
   }

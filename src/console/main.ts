@@ -17,7 +17,7 @@ const tokens = new TokenDialog(texts, (token) => {
   server.token = token;
   for (const panel of panels.all) panel.renew();
 });
-const panels = new Panels(server, texts, () => tokens.open());
+const panels = new Panels(server, texts, { askToken: () => tokens.open(), lost: () => pulse.start() });
 const health = part("health", HTMLElement);
 const pulse = new Pulse(
   server,

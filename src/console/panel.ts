@@ -2,6 +2,7 @@ import { showChannelPath } from "./channel-path.ts";
 import { Chart } from "./chart.ts";
 import { refusesSent } from "./closing.ts";
 import { Composer } from "./composer.ts";
+import { showPosition } from "./course.ts";
 import { button, element } from "./element.ts";
 import { Entries } from "./entries.ts";
 import { Facts } from "./facts.ts";
@@ -29,6 +30,8 @@ const NAMED_CHARACTERS = 80;
 export interface PanelActions {
   readonly askToken: () => void;
   readonly close: (panel: Panel) => void;
+  /** The connection has ended, though nobody here has ended it. */
+  readonly lost: () => void;
   /** How many messages a replay is for. */
   readonly recent: () => number;
 }
@@ -48,17 +51,18 @@ export class Panel implements LinkListener {
   readonly #strip: Strip;
   readonly #composer: Composer;
   readonly #presence: PresenceWatch;
-  readonly #recent: () => number;
+  readonly #actions: PanelActions;
   readonly #state = element("span", "state");
   readonly #pace: HTMLButtonElement;
   readonly #replay: HTMLButtonElement;
   readonly #leave: HTMLButtonElement;
   #wasOpen = false;
+  #confirming: ReturnType<typeof setTimeout> | undefined;
 
   constructor(path: string, server: Server, texts: Texts, actions: PanelActions) {
     const name = showChannelPath(path);
     this.path = path;
-    this.#recent = actions.recent;
+    this.#actions = actions;
     this.#texts = texts;
     this.#link = new Link(path, actions.recent(), server, this);
     this.#log = new MessageLog(name, this.#entries, texts, () => this.#showPace());
@@ -129,8 +133,8 @@ export class Panel implements LinkListener {
     this.#chart.draw(nowMs);
     this.#strip.tick(nowMs);
     this.#facts.showPosition(this.#link.position, this.#link.history);
-    this.#texts.put(this.#replay, "label", "panel.replay", String(this.#recent()));
-    this.#texts.put(this.#replay, "hint", "panel.replay", String(this.#recent()));
+    this.#texts.put(this.#replay, "label", "panel.replay", String(this.#actions.recent()));
+    this.#texts.put(this.#replay, "hint", "panel.replay", String(this.#actions.recent()));
   }
 
   changed(state: State): void {
@@ -153,15 +157,14 @@ export class Panel implements LinkListener {
   began({ position, resumed, returning }: Beginning): void {
     this.#replay.hidden = this.#link.history === false;
     if (!returning) {
-      this.#mark("plain", position === null ? "mark.joined" : "mark.joinedAt", ...(position === null ? [] : [position]));
+      this.#mark("plain", position === null ? "mark.joined" : "mark.joinedAt", ...(position === null ? [] : [showPosition(position)]));
       return;
     }
     if (position === null) this.#mark("warn", "mark.noHistory");
     else if (resumed === true) this.#mark("good", "mark.resumed");
     else this.#mark("warn", "mark.gap");
-    const nowMs = Date.now();
-    setTimeout(() => {
-      for (const text of this.#sent.takeUntil(nowMs)) this.#mark("warn", "mark.unconfirmed", text.slice(0, NAMED_CHARACTERS));
+    this.#confirming = setTimeout(() => {
+      for (const text of this.#sent.takeDoubtful()) this.#mark("warn", "mark.unconfirmed", text.slice(0, NAMED_CHARACTERS));
     }, CONFIRMING_MS);
   }
 
@@ -173,9 +176,11 @@ export class Panel implements LinkListener {
   }
 
   #lost(state: State): void {
+    clearTimeout(this.#confirming);
     this.#sent.lost(Date.now());
     if (state.at !== "waiting" && state.at !== "stopped") return;
     if (state.reason.word === "closed.here") return;
+    this.#actions.lost();
     const { code } = state.reason;
     if (code === undefined || code === 1006) this.#mark("warn", "mark.lost");
     else this.#mark("warn", "mark.closed", String(code));

@@ -1,6 +1,6 @@
 import { parseChannelPath } from "./channel-path.ts";
 import { part } from "./element.ts";
-import { Panel } from "./panel.ts";
+import { Panel, type PanelActions } from "./panel.ts";
 import type { Server } from "./server.ts";
 import type { Texts } from "./texts.ts";
 
@@ -11,13 +11,13 @@ export class Panels {
   readonly #recent = part("recent", HTMLSelectElement);
   readonly #server: Server;
   readonly #texts: Texts;
-  readonly #askToken: () => void;
+  readonly #actions: Pick<PanelActions, "askToken" | "lost">;
   readonly #all: Panel[] = [];
 
-  constructor(server: Server, texts: Texts, askToken: () => void) {
+  constructor(server: Server, texts: Texts, actions: Pick<PanelActions, "askToken" | "lost">) {
     this.#server = server;
     this.#texts = texts;
-    this.#askToken = askToken;
+    this.#actions = actions;
     setInterval(() => this.#all.forEach((panel) => panel.tick(Date.now())), 1000);
   }
 
@@ -40,7 +40,7 @@ export class Panels {
       return there;
     }
     const panel = new Panel(path, this.#server, this.#texts, {
-      askToken: this.#askToken,
+      ...this.#actions,
       close: (closed) => this.#close(closed),
       recent: () => Number(this.#recent.value),
     });

@@ -4,7 +4,9 @@ import type { Word } from "./words.ts";
 export type Health = "asking" | "ready" | "bus" | "draining" | "notReady" | "away";
 
 const INTERVAL_MS = 5000;
-const PATIENCE_MS = 4000;
+/** After a look that nobody answered. */
+const AGAIN_MS = 1000;
+const PATIENCE_MS = 3000;
 /** Looks in a row without an answer after which the connections are given up: a dead peer closes nothing. */
 const GIVE_UP_AFTER = 2;
 
@@ -40,7 +42,7 @@ export class Pulse {
       else this.#show(({ "bus-away": "bus", draining: "draining" } as const)[answer.problem] ?? "notReady");
       if (this.#silent === GIVE_UP_AFTER) this.#giveUp();
     }
-    this.#timer = setTimeout(() => void this.#look(round), INTERVAL_MS);
+    this.#timer = setTimeout(() => void this.#look(round), this.#silent > 0 ? AGAIN_MS : INTERVAL_MS);
   }
 }
 

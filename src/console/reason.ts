@@ -26,7 +26,7 @@ export function reasonOfRefusal({ status, problem, detail }: Answer, token: stri
     case "unauthorized":
     case "token-expired":
       if (token === "") return { word: "refused.noToken", comeBack: "with-token" };
-      return { word: isToken(token) ? "refused.badToken" : "refused.notToken", detail, comeBack: "with-token" };
+      return { word: isToken(token) ? "refused.badToken" : "refused.notToken", comeBack: "with-token" };
     case "forbidden":
       return { word: "refused.forbidden", detail, comeBack: "with-token" };
     case "foreign-origin":

@@ -91,7 +91,9 @@ function detailsOf({ data, atMs, position }: Arrival, texts: Texts): HTMLElement
   body.tabIndex = 0;
   const facts = element("div", "meta");
   const size = typeof data === "string" ? new Blob([data]).size : data.byteLength;
-  for (const fact of [dateOf(atMs), position ?? "", showBytes(size)]) if (fact !== "") facts.append(element("span", "", fact));
+  const came = element("span", "");
+  texts.put(came, "text", "row.came", dateOf(atMs));
+  facts.append(came, element("span", "position", position ?? ""), element("span", "", showBytes(size)));
   if (typeof data !== "string") body.append(hexDump(new Uint8Array(data)));
   else {
     const pieces = prettyJson(data);

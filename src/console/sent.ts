@@ -7,6 +7,8 @@ const ECHO_MS = 15_000;
  */
 export class Sent {
   #waiting: { readonly text: string; readonly atMs: number }[] = [];
+  /** Sent on a connection that is gone. */
+  #doubtful: string[] = [];
 
   add(text: string, atMs: number): void {
     this.#forgetOld(atMs);
@@ -15,22 +17,26 @@ export class Sent {
 
   /** Whether a message is the echo of one of them, which then waits no longer. */
   takes(message: string): boolean {
-    const index = this.#waiting.findIndex(({ text }) => message === text || isWrapped(text, message));
-    if (index === -1) return false;
-    this.#waiting.splice(index, 1);
-    return true;
+    const isEcho = (text: string): boolean => message === text || isWrapped(text, message);
+    const doubtful = this.#doubtful.findIndex(isEcho);
+    if (doubtful !== -1) this.#doubtful.splice(doubtful, 1);
+    const waiting = doubtful === -1 ? this.#waiting.findIndex(({ text }) => isEcho(text)) : -1;
+    if (waiting !== -1) this.#waiting.splice(waiting, 1);
+    return doubtful !== -1 || waiting !== -1;
   }
 
-  /** The connection is gone: what had its time to come back by then is not asked after any more. */
+  /** The connection is gone: what waits may never have arrived. What had its time to come back by then is not asked after. */
   lost(nowMs: number): void {
     this.#forgetOld(nowMs);
+    this.#doubtful.push(...this.#waiting.map(({ text }) => text));
+    this.#waiting = [];
   }
 
-  /** What was sent by a moment and nobody has confirmed since, oldest first; it is forgotten. */
-  takeUntil(atMs: number): string[] {
-    const taken = this.#waiting.filter((one) => one.atMs <= atMs);
-    this.#waiting = this.#waiting.filter((one) => one.atMs > atMs);
-    return taken.map(({ text }) => text);
+  /** What was sent before a loss and nobody has confirmed since, oldest first; it is forgotten. */
+  takeDoubtful(): string[] {
+    const doubtful = this.#doubtful;
+    this.#doubtful = [];
+    return doubtful;
   }
 
   #forgetOld(nowMs: number): void {

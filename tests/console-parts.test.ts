@@ -1,0 +1,282 @@
+import { describe, expect, test } from "bun:test";
+import { parsePath } from "../src/channels/path.ts";
+import { chinese } from "../src/console/chinese.ts";
+import { parseChannelPath, quotePattern, showChannelPath } from "../src/console/channel-path.ts";
+import { closingOf, delayMs, refusesSent } from "../src/console/closing.ts";
+import { Course, parseHello, showPosition } from "../src/console/course.ts";
+import { Entries, type Arrival } from "../src/console/entries.ts";
+import { hexDump, showBytes } from "../src/console/hex.ts";
+import { prettyJson } from "../src/console/pretty-json.ts";
+import { Rate } from "../src/console/rate.ts";
+import { reasonOfRefusal } from "../src/console/reason.ts";
+import { Sent } from "../src/console/sent.ts";
+import { isToken, readToken, trimToken } from "../src/console/token.ts";
+import { english } from "../src/console/words.ts";
+import { Pattern } from "../src/access/pattern.ts";
+import { faults } from "../src/errors.ts";
+import { tokenOf } from "./support/tokens.ts";
+
+describe("a channel's path", () => {
+  test.each([
+    ["rooms/lobby", "rooms/lobby", "rooms/lobby"],
+    ["  /rooms/lobby ", "rooms/lobby", "rooms/lobby"],
+    ["rooms/a b", "rooms/a%20b", "rooms/a b"],
+    ["rooms/100%", "rooms/100%25", "rooms/100%25"],
+    ["rooms/a%2Fb", "rooms/a%2Fb", "rooms/a%2Fb"],
+    ["rooms/你好?#", "rooms/%E4%BD%A0%E5%A5%BD%3F%23", "rooms/你好?#"],
+    ["rooms/a&b+c", "rooms/a%26b%2Bc", "rooms/a&b+c"],
+    ["rooms/%20", "rooms/%20", "rooms/%20"],
+    ["ws://example.com:9001/ws/rooms/a?recent=5", "rooms/a", "rooms/a"],
+    ["https://example.com/history/rooms/a", "rooms/a", "rooms/a"],
+    ["/ws/rooms/a", "rooms/a", "rooms/a"],
+    ["rooms/", "rooms/", "rooms/"],
+  ])("%p goes out as %p, and is shown as %p", (typed, path, shown) => {
+    expect(parseChannelPath(typed)).toBe(path);
+    expect(showChannelPath(path)).toBe(shown);
+    expect(parseChannelPath(shown)).toBe(path);
+  });
+
+  test.each(["", "  ", "/", ".", "rooms/..", "rooms/%2e%2E/x", "rooms/\ud800", "https://example.com/elsewhere"])("%p is none", (typed) => {
+    expect(parseChannelPath(typed)).toBeUndefined();
+  });
+
+  test("in a shell's quotes it is a pattern for itself alone", () => {
+    for (const typed of ["rooms/it's", "rooms/*", "**", "rooms/a b"]) {
+      const path = parseChannelPath(typed) ?? "";
+      const quoted = quotePattern(path);
+      expect(quoted).toMatch(/^'[^']*'$/);
+      const pattern = Pattern.parse(quoted.slice(1, -1));
+      expect(pattern?.matches(parsePath(path))).toBe(true);
+      expect(pattern?.matches(["rooms", "another"])).toBe(false);
+    }
+  });
+});
+
+describe("a close", () => {
+  test("has its own words for each code that the server has", () => {
+    for (const fault of Object.values(faults)) {
+      if (fault.close !== undefined) expect([fault.close, closingOf(fault.close).word]).not.toEqual([fault.close, "closed.other"]);
+    }
+    expect(closingOf(4711)).toEqual({ word: "closed.other", comeBack: "later" });
+  });
+
+  test("is followed by a return as the table of close codes says", () => {
+    const codes = (comeBack: string): number[] =>
+      [1001, 1002, 1003, 1006, 1007, 1008, 1009, 1011, 1013, 3000, 3003].filter((code) => closingOf(code).comeBack === comeBack);
+    expect(codes("at-once")).toEqual([1001, 1006, 1013]);
+    expect(codes("later")).toEqual([1008, 1011]);
+    expect(codes("with-token")).toEqual([3000]);
+    expect(codes("never")).toEqual([1002, 1003, 1007, 1009, 3003]);
+    expect([1001, 1009, 3003, 1013].filter(refusesSent)).toEqual([1009, 3003]);
+  });
+
+  test("is followed by longer and longer waits that differ between clients and have an end", () => {
+    expect(delayMs("at-once", 0, 0)).toBe(125);
+    expect(delayMs("at-once", 0, 1)).toBe(250);
+    expect(delayMs("later", 0, 0)).toBe(1000);
+    expect(delayMs("at-once", 3, 1)).toBe(2000);
+    expect(delayMs("at-once", 10_000, 1)).toBe(15_000);
+  });
+});
+
+describe("a refusal", () => {
+  const answer = (status: number, problem: string): Parameters<typeof reasonOfRefusal>[0] => ({
+    status,
+    problem,
+    detail: "said",
+    body: null,
+  });
+
+  test("for want of a token says which want it is", () => {
+    expect(reasonOfRefusal(answer(401, "unauthorized"), "")).toEqual({ word: "refused.noToken", comeBack: "with-token" });
+    expect(reasonOfRefusal(answer(401, "unauthorized"), "a.b.c").word).toBe("refused.badToken");
+    expect(reasonOfRefusal(answer(401, "unauthorized"), "an API key").word).toBe("refused.notToken");
+    expect(reasonOfRefusal(answer(426, "upgrade-required"), "an API key").word).toBe("refused.notToken");
+  });
+
+  test("that may end by itself is tried again, and another is not", () => {
+    const comeBack = (status: number, problem: string): string => reasonOfRefusal(answer(status, problem), "").comeBack;
+    expect(comeBack(503, "bus-away")).toBe("later");
+    expect(comeBack(429, "too-many-connections-of-address")).toBe("later");
+    expect(comeBack(502, "")).toBe("later");
+    expect(comeBack(404, "no-channel")).toBe("never");
+    expect(comeBack(418, "")).toBe("never");
+  });
+});
+
+describe("the course on a channel with history", () => {
+  test("begins where the server says and counts one a message", () => {
+    const course = new Course();
+    expect(course.query(20)).toBe("?hello=1&recent=20");
+    expect(course.query(0)).toBe("?hello=1");
+    const hello = parseHello('{"position":"k3j9-7","resumed":null}');
+    if (hello === undefined) throw new Error("no hello");
+    course.begin(hello);
+    course.advance();
+    course.advance();
+    expect(course.position).toBe("k3j9-9");
+    expect(course.query(20)).toBe("?hello=1&since=k3j9-9");
+    course.forget();
+    expect(course.position).toBeUndefined();
+  });
+
+  test("takes only what is a hello for one", () => {
+    expect(parseHello('{"position":"e-1","resumed":false}')?.resumed).toBe(false);
+    for (const text of ["", "null", '"e-1"', '{"position":null,"resumed":null}', '{"position":"nonsense"}']) {
+      expect(parseHello(text)).toBeUndefined();
+    }
+  });
+
+  test("is shown with its offset whole", () => {
+    expect(showPosition("k3j9-7")).toBe("k3j9-7");
+    expect(showPosition("8069f4393ddd49d0b4023eba5e942b27-12345")).toBe("8069f4…-12345");
+  });
+});
+
+describe("the entries of a channel", () => {
+  const arrival = (data: string | ArrayBuffer): { arrival: Arrival } => ({ arrival: { data, atMs: 0, position: null, own: false } });
+
+  test("are the newest, by number", () => {
+    const entries = new Entries(100, 1e9);
+    for (let count = 1; count <= 1050; count += 1) entries.add(arrival(String(count)));
+    expect([entries.size, entries.first, entries.next, entries.dropped]).toEqual([100, 951, 1051, 950]);
+    const texts = entries.from(0, 3).map((entry) => ("arrival" in entry ? [entry.number, entry.arrival.data] : []));
+    expect(texts).toEqual([
+      [951, "951"],
+      [952, "952"],
+      [953, "953"],
+    ]);
+    expect(entries.from(1050, 10).length).toBe(1);
+    expect(entries.from(1051, 10)).toEqual([]);
+  });
+
+  test("are bounded by what they take, and the newest stays however large", () => {
+    const entries = new Entries(100, 1000);
+    for (let count = 0; count < 10; count += 1) entries.add(arrival("x".repeat(100)));
+    expect(entries.size).toBe(5);
+    entries.add(arrival(new ArrayBuffer(5000)));
+    expect([entries.size, entries.dropped]).toEqual([1, 10]);
+    entries.clear();
+    entries.add(arrival("after"));
+    expect([entries.size, entries.first, entries.dropped]).toEqual([1, 12, 0]);
+  });
+});
+
+describe("the rate", () => {
+  test("is counted by the second, and old seconds go", () => {
+    const rate = new Rate(6, 10_000);
+    rate.count(10_100);
+    rate.count(10_900);
+    rate.count(12_000);
+    expect(rate.counts(12_500)).toEqual([0, 0, 0, 2, 0, 1]);
+    expect(rate.perSecond(13_000)).toBeCloseTo(3 / 5);
+    expect(rate.counts(60_000)).toEqual([0, 0, 0, 0, 0, 0]);
+  });
+
+  test("goes on where the clock is set back", () => {
+    const rate = new Rate(3, 10_000);
+    rate.count(10_000);
+    rate.count(5000);
+    expect(rate.counts(6000)).toEqual([0, 2, 0]);
+  });
+});
+
+describe("what was sent", () => {
+  test("is confirmed by its echo, also out of an envelope, each by one", () => {
+    const sent = new Sent();
+    for (const text of ["a", "a", '{"n": 1}', "测试"]) sent.add(text, 0);
+    expect(sent.takes("b")).toBe(false);
+    expect(sent.takes("a")).toBe(true);
+    expect(sent.takes('{"type": "user_event", "data": "测试"}')).toBe(true);
+    expect(sent.takes('{"at": 5, "it": {"n": 1}}')).toBe(true);
+    expect(sent.takes("a")).toBe(true);
+    expect(sent.takes("a")).toBe(false);
+  });
+
+  test("is asked after once the connection is back, if it was sent shortly before the loss", () => {
+    const sent = new Sent();
+    sent.add("old", 0);
+    sent.add("fresh", 20_000);
+    sent.lost(21_000);
+    sent.add("after", 90_000);
+    expect(sent.takeDoubtful()).toEqual(["fresh"]);
+    expect(sent.takeDoubtful()).toEqual([]);
+    sent.lost(91_000);
+    expect(sent.takes("after")).toBe(true);
+    expect(sent.takeDoubtful()).toEqual([]);
+  });
+});
+
+describe("JSON set out", () => {
+  const shown = (text: string): string | undefined =>
+    prettyJson(text)
+      ?.map((piece) => piece.text)
+      .join("");
+
+  test("keeps every token as it stood", () => {
+    expect(shown('{"a":1.0,"id":12345678901234567890,"a":[],"b":{ },"c":["x\\"}",null,true,-1e5]}')).toBe(
+      `{
+  "a": 1.0,
+  "id": 12345678901234567890,
+  "a": [],
+  "b": {},
+  "c": [
+    "x\\"}",
+    null,
+    true,
+    -1e5
+  ]
+}`,
+    );
+  });
+
+  test("is only for what is JSON and has parts", () => {
+    for (const text of ["hello", "12", '"text"', "{", '{"a":1}x', "null", ""]) expect(prettyJson(text)).toBeUndefined();
+  });
+
+  test("names what is a key", () => {
+    const kinds = prettyJson('{"k":"v","n":1,"w":true}')
+      ?.filter(({ kind }) => kind !== "other")
+      .map(({ kind, text }) => [kind, text]);
+    expect(kinds).toEqual([
+      ["key", '"k"'],
+      ["string", '"v"'],
+      ["key", '"n"'],
+      ["number", "1"],
+      ["key", '"w"'],
+      ["word", "true"],
+    ]);
+  });
+
+  test("does not grow without measure, however deep it goes", () => {
+    const depth = 20_000;
+    expect((shown("[".repeat(depth) + "]".repeat(depth)) ?? "").length).toBeLessThan(65_536 * 64);
+  });
+});
+
+test("bytes are shown with their offset and what of them is ASCII", () => {
+  expect(hexDump(new TextEncoder().encode("hello, lockstep\n!"))).toBe(
+    "000000  68 65 6c 6c 6f 2c 20 6c 6f 63 6b 73 74 65 70 0a  hello, lockstep.\n000010  21                                               !",
+  );
+  expect(hexDump(new Uint8Array())).toBe("");
+  expect([0, 1023, 1024, 65_536, 5 * 1024 * 1024].map(showBytes)).toEqual(["0 B", "1023 B", "1.0 kB", "64.0 kB", "5.0 MB"]);
+});
+
+test("a token says whose it is and how long it is good, and an API key is none", async () => {
+  const token = await tokenOf({ sub: "阿丽" });
+  const says = readToken(token);
+  expect(says?.sub).toBe("阿丽");
+  expect(says?.expiresMs ?? 0).toBeGreaterThan(Date.now());
+  expect(isToken(token)).toBe(true);
+  for (const text of ["the-backend-s-key", "", "a b.c.d", "a.b"]) expect(isToken(text)).toBe(false);
+  for (const text of ["x.y.z", "a.bnVsbA.c"]) expect(readToken(text)).toBeUndefined();
+  expect(trimToken(` Bearer ${token}\n`)).toBe(token);
+});
+
+test("the Chinese texts have the same values in them as the English ones", () => {
+  const values = (text: string): string[] => [...text.matchAll(/\{\d\}/g)].map(([value]) => value).toSorted();
+  for (const [word, text] of Object.entries(english)) {
+    const translated = Object.entries(chinese).find(([key]) => key === word)?.[1] ?? "";
+    expect([word, translated === "", values(translated)]).toEqual([word, false, values(text)]);
+  }
+});
