@@ -7,6 +7,8 @@ const programs = {
   nginx: { debian: ["nginx"], brew: "nginx", get: unpack },
   prometheus: { debian: ["prometheus"], brew: "prometheus", get: unpack },
   promtool: { debian: ["prometheus", "promtool"], brew: "prometheus", get: unpack },
+  // Unpacked alone it would miss its libraries.
+  chromium: { debian: ["chromium"], brew: "chromium", get: install },
 } as const;
 
 export type ProgramName = keyof typeof programs;
