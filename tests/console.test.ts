@@ -338,7 +338,7 @@ describe("a connection that is lost", () => {
     expect(second.url).toBe(first.url);
     await room.node.getByRole("button", { name: "Try now" }).click();
     await room.is("open");
-    await room.says(/^Closed with 1001$/);
+    await room.says(/^The instance is shutting down\.$/);
     await room.says(/^Back again: nothing is missing$/);
     await room.shows("meanwhile");
     expect(await room.texts()).toEqual(["before", "meanwhile"]);
@@ -360,7 +360,7 @@ describe("a connection that is lost", () => {
     await redis.kill();
     await console.page.getByText("the server is cut off from Redis").waitFor();
     await redis.start();
-    await plain.says(/^Closed with 1013$/);
+    await plain.says(/^The page read too slowly, or messages could not/);
     await plain.says(/^Back again: messages may be missing here/);
     await plain.is("open");
     await room.send("after");
@@ -392,7 +392,7 @@ describe("a connection that is lost", () => {
     // What the browser says when it changes its network; else the page looks every five seconds.
     await page.evaluate("dispatchEvent(new Event('online'))");
     await page.getByText("the server does not answer").waitFor();
-    await panel.says(/^Connection lost$/);
+    await panel.says(/^The connection was lost\.$/);
     process.kill(server.pid, "SIGCONT");
     await panel.says(/^Back again: nothing is missing$/);
     await panel.is("open");
@@ -562,5 +562,19 @@ describe("many messages", () => {
       return log.scrollHeight - log.scrollTop - log.clientHeight < 30;
     })()`;
     await waitFor("the newest to be in sight", async () => (await page.evaluate(isInSight)) === true);
+    // Of several lines each, as the page cannot know before it lays them out.
+    for (let count = 1; count <= 300; count += 1) sender.send(`${count} `.padEnd(350, "long "));
+    await waitFor(
+      "the last long one",
+      async () => (await panel.node.locator(".row .text").last().textContent())?.startsWith("300 ") === true,
+    );
+    await waitFor("the newest to be in sight", async () => (await page.evaluate(isInSight)) === true);
+    await page.evaluate(`document.querySelector("[role=log]").scrollTop = 0`);
+    await panel.node.getByRole("button", { name: "Paused" }).waitFor();
+    sender.send("while held");
+    await panel.node.getByRole("button", { name: "1 new" }).click();
+    await waitFor("it", async () => (await panel.node.locator(".row .text").last().textContent()) === "while held");
+    await waitFor("the newest to be in sight", async () => (await page.evaluate(isInSight)) === true);
+    expect(await panel.node.locator(".newer").isHidden()).toBe(true);
   });
 });

@@ -71,8 +71,6 @@ export const chinese: Readonly<Record<Word, string>> = {
   "refused.silent": "连接被拒绝且没有说明原因。中间的代理可能不支持 WebSocket。",
   "mark.joined": "已加入",
   "mark.joinedAt": "已加入,位置 {0}",
-  "mark.lost": "连接丢失",
-  "mark.closed": "已关闭,代码 {0}",
   "mark.resumed": "已恢复:没有遗漏",
   "mark.gap": "已恢复:此处可能有消息遗漏,历史没有保留到那么早",
   "mark.noHistory": "已恢复:此处可能有消息遗漏,该频道不保留历史",

@@ -5,5 +5,7 @@ export interface Mark {
   readonly tone: "plain" | "good" | "warn";
   readonly word: Word;
   readonly values?: readonly string[];
+  /** Of the close that it tells of. */
+  readonly code?: number;
   readonly atMs: number;
 }

@@ -10,6 +10,9 @@ const FRAME_LINES = 500;
 /** Pixels from the end that still count as being there. */
 const NEAR_END = 24;
 
+/** How long after a person's own act a scroll is theirs. */
+const ACT_MS = 1000;
+
 /** Whether new lines are shown, and if not, whether that ends when the reader comes to the end again. */
 type Pace = "following" | "held" | "paused";
 
@@ -31,6 +34,8 @@ export class MessageLog {
   #next = 1;
   #isDue = false;
   #lastTop = 0;
+  /** When a person last turned the wheel, dragged or pressed a key here; while a button is down on the scroll bar, for ever. */
+  #actedMs = Number.NEGATIVE_INFINITY;
 
   constructor(name: string, entries: Entries, texts: Texts, onPace: () => void) {
     this.#entries = entries;
@@ -49,6 +54,11 @@ export class MessageLog {
     this.#newer = button("newer", () => this.follow());
     this.#newer.hidden = true;
     this.#list.addEventListener("scroll", () => this.#scrolled(), { passive: true });
+    for (const act of ["wheel", "touchmove", "keydown"] as const) {
+      this.#list.addEventListener(act, () => (this.#actedMs = performance.now()), { passive: true });
+    }
+    this.#list.addEventListener("pointerdown", () => (this.#actedMs = Number.POSITIVE_INFINITY));
+    for (const end of ["pointerup", "pointercancel"] as const) addEventListener(end, () => (this.#actedMs = performance.now()));
     this.#list.addEventListener("keydown", (event) => this.#walk(event));
     this.node = element("div", "log-frame", this.#list, this.#newer);
   }
@@ -96,9 +106,13 @@ export class MessageLog {
     const entries = this.#entries.from(this.#next, FRAME_LINES);
     this.#append(entries);
     this.#showWaiting();
+    this.#toEnd();
+    if (this.#next < this.#entries.next) this.changed();
+  }
+
+  #toEnd(): void {
     this.#list.scrollTop = this.#list.scrollHeight;
     this.#lastTop = this.#list.scrollTop;
-    if (this.#next < this.#entries.next) this.changed();
   }
 
   #append(entries: readonly Entry[]): void {
@@ -136,9 +150,15 @@ export class MessageLog {
   #scrolled(): void {
     const { scrollTop, scrollHeight, clientHeight } = this.#list;
     const isAtEnd = scrollHeight - scrollTop - clientHeight < NEAR_END;
-    // The page itself only ever scrolls down.
-    if (this.#pace === "following" && !isAtEnd && scrollTop < this.#lastTop - 1) this.#hold();
-    else if (this.#pace === "held" && isAtEnd) this.follow();
+    if (this.#pace === "held" && isAtEnd) this.follow();
+    else if (this.#pace === "following" && !isAtEnd && scrollTop < this.#lastTop - 1) {
+      // Blocks that come into sight may turn out higher or lower than was thought, and move all others a little; so does no reader.
+      // The browser's own search goes far.
+      const isReader = performance.now() - this.#actedMs < ACT_MS || this.#lastTop - scrollTop > clientHeight;
+      if (isReader) this.#hold();
+      else this.#toEnd();
+      return;
+    }
     this.#lastTop = scrollTop;
   }
 

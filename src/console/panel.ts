@@ -181,9 +181,8 @@ export class Panel implements LinkListener {
     if (state.at !== "waiting" && state.at !== "stopped") return;
     if (state.reason.word === "closed.here") return;
     this.#actions.lost();
-    const { code } = state.reason;
-    if (code === undefined || code === 1006) this.#mark("warn", "mark.lost");
-    else this.#mark("warn", "mark.closed", String(code));
+    const { word, code } = state.reason;
+    this.#add({ tone: "warn", word, atMs: Date.now(), ...(code === undefined ? {} : { code }) });
     if (code !== undefined && refusesSent(code)) this.#composer.restore();
   }
 
@@ -198,7 +197,11 @@ export class Panel implements LinkListener {
   }
 
   #mark(tone: Mark["tone"], word: Word, ...values: string[]): void {
-    this.#entries.add({ mark: { tone, word, values, atMs: Date.now() } });
+    this.#add({ tone, word, values, atMs: Date.now() });
+  }
+
+  #add(mark: Mark): void {
+    this.#entries.add({ mark });
     this.#log.changed();
   }
 

@@ -1,5 +1,6 @@
 import { clockOf, dateOf } from "./clock.ts";
 import { copyButton } from "./copying.ts";
+import { showPosition } from "./course.ts";
 import { button, element } from "./element.ts";
 import type { Arrival } from "./entries.ts";
 import { hexDump, showBytes } from "./hex.ts";
@@ -19,6 +20,7 @@ export function markRow(mark: Mark, texts: Texts): HTMLElement {
   texts.put(words, "text", mark.word, ...(mark.values ?? []));
   const row = element("div", "mark", element("time", "", clockOf(mark.atMs)), words);
   row.dataset["tone"] = mark.tone;
+  if (mark.code !== undefined) row.append(element("span", "code", String(mark.code)));
   return row;
 }
 
@@ -93,7 +95,9 @@ function detailsOf({ data, atMs, position }: Arrival, texts: Texts): HTMLElement
   const size = typeof data === "string" ? new Blob([data]).size : data.byteLength;
   const came = element("span", "");
   texts.put(came, "text", "row.came", dateOf(atMs));
-  facts.append(came, element("span", "position", position ?? ""), element("span", "", showBytes(size)));
+  const place = element("span", "position", position === null ? "" : showPosition(position));
+  place.title = position ?? "";
+  facts.append(came, place, element("span", "", showBytes(size)));
   if (typeof data !== "string") body.append(hexDump(new Uint8Array(data)));
   else {
     const pieces = prettyJson(data);

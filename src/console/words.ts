@@ -71,8 +71,6 @@ export const english = {
   "refused.silent": "The connection was refused without a reason. Something between may not let WebSockets through.",
   "mark.joined": "Joined",
   "mark.joinedAt": "Joined at position {0}",
-  "mark.lost": "Connection lost",
-  "mark.closed": "Closed with {0}",
   "mark.resumed": "Back again: nothing is missing",
   "mark.gap": "Back again: messages may be missing here, the history does not reach back so far",
   "mark.noHistory": "Back again: messages may be missing here, this channel keeps no history",
