@@ -1,74 +1,61 @@
-import { check } from "./commands/check.ts";
-import { healthcheck } from "./commands/healthcheck.ts";
-import { serve } from "./commands/serve.ts";
-import { token } from "./commands/token.ts";
+import { check, CHECK_HELP } from "./commands/check.ts";
+import { healthcheck, HEALTHCHECK_HELP } from "./commands/healthcheck.ts";
+import { HELP, writeHelp } from "./commands/help.ts";
+import { publish, PUBLISH_HELP } from "./commands/publish.ts";
+import { complain, print } from "./commands/say.ts";
+import { serve, SERVE_HELP } from "./commands/serve.ts";
+import { subscribe, SUBSCRIBE_HELP } from "./commands/subscribe.ts";
+import { token, TOKEN_HELP } from "./commands/token.ts";
 import { worker } from "./commands/worker.ts";
-import { parseWords, UsageError, type Options } from "./commands/words.ts";
+import { parseWords, type Options } from "./commands/words.ts";
 import { ConfigError } from "./config/config.ts";
+import { UsageError } from "./usage-error.ts";
 import { WORKER_WORD } from "./workers/orders.ts";
 import manifest from "../package.json" with { type: "json" };
-
-const HELP = `Lockstep ${manifest.version}: a realtime channel server in one executable.
-
-Usage:
-  lockstep [serve] [--config FILE]   serve (the default); SIGHUP reads the configuration anew
-  lockstep check FILE                check a configuration file
-  lockstep token [--sub SUBJECT] [--subscribe PATTERN]... [--publish PATTERN]... [--ttl 1h] [--config FILE]
-                                     write a token that the server's JWT secret signs
-  lockstep healthcheck               ask the local server whether it is live (for containers)
-  lockstep --help | --version
-
-The environment wins over the file: HOST, PORT, WORKERS, REDIS_URL, LOCKSTEP_CONFIG, LOCKSTEP_JWT_SECRET, LOCKSTEP_API_KEY,
-LOCKSTEP_ORIGINS, LOG_LEVEL, TZ.
-
-Examples:
-  lockstep
-  PORT=8080 REDIS_URL=redis://127.0.0.1:6379 lockstep
-  WORKERS=4 REDIS_URL=redis://127.0.0.1:6379 lockstep
-  lockstep --config lockstep.toml
-  LOCKSTEP_JWT_SECRET=... lockstep token --sub alice --subscribe 'rooms/*' --publish 'rooms/*' --ttl 1h
-
-Exit codes: 0 done, 1 it failed, 2 the words or the configuration are wrong.
-`;
 
 interface Command {
   run(words: readonly string[], options: Options): Promise<number>;
   readonly options: readonly (keyof Options)[];
+  readonly help: string;
 }
 
 const commands: Readonly<Record<string, Command>> = {
-  serve: { run: serve, options: ["config"] },
-  check: { run: check, options: [] },
-  token: { run: token, options: ["config", "sub", "subscribe", "publish", "ttl"] },
-  [WORKER_WORD]: { run: worker, options: [] },
-  healthcheck: { run: healthcheck, options: ["config"] },
+  serve: { run: serve, options: ["config"], help: SERVE_HELP },
+  publish: { run: publish, options: ["timeout", "idempotency-key"], help: PUBLISH_HELP },
+  subscribe: { run: subscribe, options: ["since", "recent", "json"], help: SUBSCRIBE_HELP },
+  token: { run: token, options: ["config", "sub", "subscribe", "publish", "ttl"], help: TOKEN_HELP },
+  check: { run: check, options: [], help: CHECK_HELP },
+  healthcheck: { run: healthcheck, options: ["config"], help: HEALTHCHECK_HELP },
+  [WORKER_WORD]: { run: worker, options: [], help: HELP },
 };
 
 async function run(words: readonly string[]): Promise<number> {
   const { values, positionals } = parseWords(words);
+  const [name, ...rest] = positionals;
+  const command = Object.hasOwn(commands, name ?? "serve") ? commands[name ?? "serve"] : undefined;
+  if (command === undefined) throw new UsageError(`unknown command ${JSON.stringify(name)}; see lockstep --help`);
   if (values.help === true) {
-    process.stdout.write(HELP);
+    writeHelp(name === undefined ? HELP : command.help);
     return 0;
   }
   if (values.version === true) {
-    process.stdout.write(`${manifest.version}\n`);
+    print(`${manifest.version}\n`);
     return 0;
   }
-  const [name = "serve", ...rest] = positionals;
-  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
-  if (command === undefined) throw new UsageError(`unknown command ${JSON.stringify(name)}; see lockstep --help`);
   const stranger = Object.keys(values).find((option) => !command.options.some((known) => known === option));
-  if (stranger !== undefined) throw new UsageError(`${name} takes no --${stranger}`);
+  if (stranger !== undefined) throw new UsageError(`${name ?? "serve"} takes no --${stranger}; see lockstep ${name ?? "serve"} --help`);
   if (values.config === "") throw new UsageError("--config takes a file");
   return command.run(rest, values);
 }
 
 async function main(): Promise<void> {
+  // Who reads the output may leave; what is written to nobody is no fault.
+  process.stderr.on("error", () => undefined);
   try {
     process.exitCode = await run(process.argv.slice(2));
   } catch (error) {
     const lines = error instanceof ConfigError ? error.faults : [error instanceof Error ? error.message : String(error)];
-    process.stderr.write(lines.map((line) => `lockstep: ${line}\n`).join(""));
+    complain(...lines);
     process.exitCode = error instanceof ConfigError || error instanceof UsageError ? 2 : 1;
   }
 }

@@ -1,10 +1,26 @@
 import { loadConfig } from "../config/config.ts";
+import { print } from "./say.ts";
 import { expectWords } from "./words.ts";
+
+export const CHECK_HELP = `Checks a configuration file, alone: without the environment.
+
+Usage:
+  lockstep check FILE
+
+Example:
+  lockstep check lockstep.toml && kill -HUP "$(pidof lockstep)"
+
+Exit codes: 0 it is valid, 2 it is not: one line on standard error for every fault.
+`;
 
 /** `lockstep check FILE`: what the file says alone, without the environment. */
 export function check(words: readonly string[]): Promise<number> {
   const [file] = expectWords(words, 1, "check takes one file");
   const { kinds, broadcasts } = loadConfig({}, file);
-  process.stdout.write(`${file}: valid, ${kinds.length} kinds of channel, ${broadcasts.length} broadcasts\n`);
+  print(`${file}: valid, ${count(kinds, "kind")} of channel, ${count(broadcasts, "broadcast")}\n`);
   return Promise.resolve(0);
+}
+
+function count({ length }: readonly unknown[], noun: string): string {
+  return `${length} ${noun}${length === 1 ? "" : "s"}`;
 }

@@ -1,6 +1,21 @@
 import { loadConfig } from "../config/config.ts";
 import { describeError } from "../log.ts";
-import { expectWords, UsageError, type Options } from "./words.ts";
+import { UsageError } from "../usage-error.ts";
+import { complain } from "./say.ts";
+import { expectWords, type Options } from "./words.ts";
+
+export const HEALTHCHECK_HELP = `Asks the server on this machine whether it is live: for containers. It is also while Redis is away, or it drains.
+
+Usage:
+  lockstep healthcheck [--config FILE]
+
+HOST and PORT, or the file, say where the server is, as they say it to the server.
+
+Example:
+  HEALTHCHECK CMD ["lockstep", "healthcheck"]
+
+Exit codes: 0 it is, 1 it is not, or does not answer within 3 s; 2 the words or the configuration are wrong.
+`;
 
 const HEALTHCHECK_TIMEOUT_MS = 3000;
 
@@ -13,11 +28,16 @@ export async function healthcheck(words: readonly string[], { config: file }: Op
   try {
     const response = await fetch(url, { signal: AbortSignal.timeout(HEALTHCHECK_TIMEOUT_MS) });
     if (response.ok) return 0;
-    process.stderr.write(`lockstep: ${url} answered ${response.status}\n`);
+    complain(`${url} answered ${response.status}`);
   } catch (error) {
-    process.stderr.write(`lockstep: ${url} did not answer (${describeError(error)})\n`);
+    complain(`${url} did not answer (${reasonOf(error)})`);
   }
   return 1;
+}
+
+function reasonOf(error: unknown): string {
+  if (error instanceof Error && error.name === "TimeoutError") return `within ${HEALTHCHECK_TIMEOUT_MS} ms`;
+  return error instanceof Error && "code" in error ? String(error.code) : describeError(error);
 }
 
 /** Where a server that listens on `host` is reached from its own machine. */

@@ -7,6 +7,23 @@ import { Supervisor } from "../workers/supervisor.ts";
 import manifest from "../../package.json" with { type: "json" };
 import { expectWords, type Options } from "./words.ts";
 
+export const SERVE_HELP = `Serves until SIGTERM or SIGINT, upon which it drains. SIGHUP reads the configuration anew. Standard output is the log.
+
+Usage:
+  lockstep [serve] [--config FILE]
+
+The environment wins over the file: HOST, PORT, WORKERS, REDIS_URL, LOCKSTEP_CONFIG, LOCKSTEP_JWT_SECRET, LOCKSTEP_API_KEY,
+LOCKSTEP_ORIGINS, LOG_LEVEL, TZ.
+
+Examples:
+  lockstep
+  PORT=8080 REDIS_URL=redis://127.0.0.1:6379 lockstep
+  WORKERS=4 REDIS_URL=redis://127.0.0.1:6379 lockstep
+  lockstep --config lockstep.toml
+
+Exit codes: 0 drained, 1 it could not serve, as when the port is taken; 2 the words or the configuration are wrong.
+`;
+
 /** `lockstep serve`: until SIGTERM or SIGINT. SIGHUP reads the configuration anew. */
 export async function serve(words: readonly string[], { config: given }: Options): Promise<number> {
   expectWords(words, 0, "serve takes no words");

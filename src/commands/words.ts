@@ -1,7 +1,6 @@
 import { parseArgs } from "node:util";
-
-/** The words of the command line are wrong. */
-export class UsageError extends Error {}
+import { DURATION, durationMs } from "../duration.ts";
+import { UsageError } from "../usage-error.ts";
 
 const options = {
   config: { type: "string" },
@@ -9,6 +8,11 @@ const options = {
   subscribe: { type: "string", multiple: true },
   publish: { type: "string", multiple: true },
   ttl: { type: "string" },
+  since: { type: "string" },
+  recent: { type: "string" },
+  json: { type: "boolean" },
+  timeout: { type: "string" },
+  "idempotency-key": { type: "string" },
   help: { type: "boolean", short: "h" },
   version: { type: "boolean", short: "v" },
 } as const;
@@ -28,4 +32,11 @@ export function parseWords(words: readonly string[]) {
 export function expectWords(words: readonly string[], count: number, otherwise: string): readonly string[] {
   if (words.length !== count) throw new UsageError(otherwise);
   return words;
+}
+
+/** How long something may take, in milliseconds. @throws UsageError */
+export function parseWait(option: string, text: string): number {
+  const ms = new RegExp(DURATION).test(text) ? durationMs(text) : 0;
+  if (ms === 0) throw new UsageError(`${option} takes digits and ms, s, m, h or d, as in 1h, and not ${JSON.stringify(text)}`);
+  return ms;
 }

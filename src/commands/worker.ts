@@ -6,7 +6,8 @@ import { createServer, type LockstepServer } from "../server.ts";
 import { Line } from "../workers/line.ts";
 import type { Order, SupervisorAnswers, WorkerAnswers } from "../workers/orders.ts";
 import { listenFault } from "../workers/port.ts";
-import { expectWords, UsageError } from "./words.ts";
+import { UsageError } from "../usage-error.ts";
+import { expectWords } from "./words.ts";
 
 /** How long the supervisor may take to answer for all: longer than it gives to each worker. */
 const SUPERVISOR_BOUND_MS = 1500;

@@ -23,9 +23,9 @@ export interface Finished {
 }
 
 /** Runs the executable alone, in an empty folder, with no environment but the given one, until it ends. */
-export async function run(words: readonly string[], env: Record<string, string> = {}): Promise<Finished> {
+export async function run(words: readonly string[], env: Record<string, string> = {}, input: string | Uint8Array = ""): Promise<Finished> {
   const cwd = mkdtempSync(join(tmpdir(), "lockstep-empty-"));
-  const child = Bun.spawn([await executable(), ...words], { cwd, env, stdout: "pipe", stderr: "pipe" });
+  const child = Bun.spawn([await executable(), ...words], { cwd, env, stdin: Buffer.from(input), stdout: "pipe", stderr: "pipe" });
   const [stdout, stderr] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
   const code = await child.exited;
   rmSync(cwd, { recursive: true });

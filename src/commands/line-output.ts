@@ -1,0 +1,95 @@
+import type { Writable } from "node:stream";
+
+/** So much may wait for whoever reads, in characters, before the source is asked to stop. */
+const MAX_WAITING = 262_144;
+
+export interface LineOutputEvents {
+  /** Too much waits. */
+  readonly full: () => void;
+  /** All is written again. */
+  readonly drained: () => void;
+  /** Nothing can be written any more. */
+  readonly failed: (error: Error) => void;
+}
+
+/** Writes lines to a stream as fast as they are read there: one write at a time, with all that has come meanwhile. */
+export class LineOutput {
+  /** The mark of the last line that was written. */
+  written: string | null = null;
+  readonly #stream: Writable;
+  readonly #events: LineOutputEvents;
+  #lines: string[] = [];
+  #waiting = 0;
+  #mark: string | null = null;
+  #writing = false;
+  #full = false;
+  #failed = false;
+  #settled: () => void = () => undefined;
+
+  constructor(stream: Writable, events: LineOutputEvents) {
+    this.#stream = stream;
+    this.#events = events;
+    stream.on("error", (error) => this.#fail(error));
+  }
+
+  /** @param mark what `written` will be after it */
+  write(line: string, mark: string | null): void {
+    if (this.#failed) return;
+    this.#lines.push(line);
+    this.#waiting += line.length + 1;
+    this.#mark = mark;
+    if (!this.#writing) {
+      this.#writing = true;
+      // What comes in the same turn is one write.
+      setImmediate(() => this.#flush());
+    }
+    if (this.#full || this.#waiting < MAX_WAITING) return;
+    this.#full = true;
+    this.#events.full();
+  }
+
+  /** Whether nothing can be written any more. */
+  get failed(): boolean {
+    return this.#failed;
+  }
+
+  /** Resolves when nothing waits any more. */
+  settled(): Promise<void> {
+    if (!this.#writing || this.#failed) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#settled = resolve;
+    });
+  }
+
+  #flush(): void {
+    if (this.#failed) return;
+    const text = `${this.#lines.join("\n")}\n`;
+    const mark = this.#mark;
+    this.#lines = [];
+    this.#waiting = 0;
+    this.#stream.write(text, (error) => {
+      if (error !== null && error !== undefined) {
+        this.#fail(error);
+        return;
+      }
+      this.written = mark;
+      if (this.#lines.length > 0) {
+        this.#flush();
+        return;
+      }
+      this.#writing = false;
+      this.#settled();
+      if (!this.#full) return;
+      this.#full = false;
+      this.#events.drained();
+    });
+  }
+
+  #fail(error: Error): void {
+    if (this.#failed) return;
+    this.#failed = true;
+    this.#lines = [];
+    this.#settled();
+    this.#events.failed(error);
+  }
+}

@@ -1,0 +1,23 @@
+import { styleText } from "node:util";
+
+const stream = process.stderr;
+
+/** The output of a command that ends by itself. A reader that has gone is no fault; a full disk is. */
+export function print(text: string): void {
+  process.stdout.once("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") return;
+    complain(`standard output cannot be written (${error.code ?? error.message})`);
+    process.exitCode = 1;
+  });
+  process.stdout.write(text);
+}
+
+/** What went wrong, one line each, on standard error. Coloured on a terminal only. */
+export function complain(...lines: readonly string[]): void {
+  stream.write(lines.map((line) => `${styleText("red", "lockstep:", { stream })} ${line}\n`).join(""));
+}
+
+/** What is good to know beside the output. */
+export function mention(line: string): void {
+  stream.write(`${styleText("yellow", "lockstep:", { stream })} ${line}\n`);
+}

@@ -1,0 +1,93 @@
+import { parsePosition } from "../position.ts";
+import { parseChannelUrl } from "../remote/channel-url.ts";
+import { remoteCredential } from "../remote/credential.ts";
+import { Subscription, type SubscriptionOptions } from "../remote/subscription.ts";
+import { UsageError } from "../usage-error.ts";
+import { within } from "../within.ts";
+import { LineOutput } from "./line-output.ts";
+import { jsonLine, plainLine } from "./message-line.ts";
+import { complain, mention } from "./say.ts";
+import { expectWords, type Options } from "./words.ts";
+
+export const SUBSCRIBE_HELP = `Writes the messages of a channel to standard output, one line each, until it is stopped.
+
+Usage:
+  lockstep subscribe [--since ID | --recent N] [--json] <url>
+
+  <url>  http(s)://host:port/<path>, or the /ws/<path> of it
+
+Options:
+  --since ID   begin after this position, on channels with history
+  --recent N   begin with the last N kept messages, on channels with history
+  --json       every line is {"id":"...","text":"..."} or {"id":"...","base64":"..."}, as GET /history has them; id is the
+               message's position, and null on channels without history
+
+A message is a line as it is. What cannot be one, because it is binary or holds line breaks or other control characters (tabs
+may be), is {"lockstep:base64":"..."} or {"lockstep:text":"..."}; so is a text that itself begins with {"lockstep: and no other.
+
+When the connection is lost it comes back, at first at once and then after up to 30 s, and goes on where it was. On a channel
+with history nothing is lost or doubled; where the server does not keep enough, and after each loss on a channel without history,
+a line on standard error says that messages may be missing. It ends where coming back makes no sense: when the first connection
+fails, access is refused, the token has expired, or the operator has disconnected it. A reader of standard output that is too slow
+makes it wait, and then the server: no more than a few hundred kilobytes are held here.
+
+Credentials come from LOCKSTEP_TOKEN, else LOCKSTEP_API_KEY.
+
+Examples:
+  lockstep subscribe http://localhost:9001/rooms/lobby
+  lockstep subscribe --recent 10 http://localhost:9001/rooms/lobby | jq .type
+  lockstep subscribe --json http://localhost:9001/rooms/lobby >> lobby.ndjson
+  lockstep subscribe --json --since "$(tail -n 1 lobby.ndjson | jq -r .id)" http://localhost:9001/rooms/lobby >> lobby.ndjson
+
+Exit codes: 0 stopped by SIGINT or SIGTERM (standard error names the position to go on from) or its reader has gone, 1 it failed,
+2 the words are wrong.
+`;
+
+/** How long the last lines and the goodbye may take, where whoever reads does not read on. */
+const GOODBYE_MS = 100;
+
+/** `lockstep subscribe`: the messages of a channel, one line each. */
+export async function subscribe(words: readonly string[], { since, recent, json = false }: Options): Promise<number> {
+  const [target = ""] = expectWords(words, 1, "subscribe takes one url");
+  const url = parseChannelUrl(target);
+  const from = parseStart(since, recent);
+  const credential = remoteCredential(process.env);
+  const stopped = Promise.withResolvers<number>();
+  const format = json ? jsonLine : plainLine;
+  const output = new LineOutput(process.stdout, {
+    full: () => subscription.pause(),
+    drained: () => subscription.resume(),
+    failed: (error) => {
+      const gone = "code" in error && error.code === "EPIPE";
+      if (!gone) complain(`standard output cannot be written (${error.message})`);
+      stopped.resolve(gone ? 0 : 1);
+    },
+  });
+  const subscription = new Subscription({
+    url,
+    credential,
+    from,
+    say: mention,
+    deliver: (message, id) => output.write(format(message, id), id),
+  });
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => stopped.resolve(0));
+  const ended = await Promise.race([stopped.promise, subscription.run()]);
+  subscription.stop();
+  await within(GOODBYE_MS, output.settled());
+  if (typeof ended === "string") complain(ended);
+  if (!output.failed && output.written !== null) mention(`stopped; --since ${output.written} goes on from here`);
+  // What nobody reads would keep the process alive, and so would a server that does not answer the goodbye.
+  return process.exit(typeof ended === "number" ? ended : 1);
+}
+
+/** @throws UsageError */
+function parseStart(since: string | undefined, recent: string | undefined): SubscriptionOptions["from"] {
+  if (since !== undefined && recent !== undefined) throw new UsageError("subscribe takes --since or --recent, not both");
+  if (since !== undefined) {
+    if (parsePosition(since) === undefined) throw new UsageError("--since takes a position, <epoch>-<offset>, as publish answers it");
+    return { since };
+  }
+  if (recent === undefined) return undefined;
+  if (!/^[1-9][0-9]{0,8}$/.test(recent)) throw new UsageError("--recent takes a number from 1 on");
+  return { recent: Number(recent) };
+}

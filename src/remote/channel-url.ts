@@ -1,0 +1,49 @@
+import { parsePath } from "../channels/path.ts";
+import { Problem } from "../errors.ts";
+import { UsageError } from "../usage-error.ts";
+
+/** A channel of a server elsewhere. */
+export interface ChannelUrl {
+  /** For people: without anything that could be secret. */
+  readonly server: string;
+  readonly path: string;
+  readonly publish: string;
+  readonly socket: string;
+}
+
+const SHAPE = /^(http|https|ws|wss):\/\/([^/?#\\]+)\/([^?#]*)([?#]?)/i;
+const EXAMPLE = "http://localhost:9001/rooms/lobby";
+
+/**
+ * Reads `http://host:port/<path>`, or the `/ws/<path>` of it. What is wrong is never repeated: it may hold a token.
+ *
+ * @throws UsageError
+ */
+export function parseChannelUrl(text: string): ChannelUrl {
+  const [, scheme = "", authority = "", rest = "", mark] = SHAPE.exec(text) ?? [];
+  if (scheme === "") throw new UsageError(`a url looks like ${EXAMPLE}`);
+  if (authority.includes("@")) throw new UsageError("a url holds no credentials; they come from LOCKSTEP_TOKEN or LOCKSTEP_API_KEY");
+  if (mark !== "") throw new UsageError("a url ends with the channel's path, without ? or #; credentials come from LOCKSTEP_TOKEN");
+  const secure = /^(?:https|wss)$/i.test(scheme);
+  const origin = `${secure ? "https" : "http"}://${authority}`;
+  if (!URL.canParse(origin)) throw new UsageError(`the host or the port of the url is wrong; it looks like ${EXAMPLE}`);
+  const path = encodedPath(rest.startsWith("ws/") ? rest.slice("ws/".length) : rest);
+  const server = new URL(origin).origin;
+  return {
+    server,
+    path,
+    publish: `${server}/publish/${path}`,
+    socket: `${server.replace(/^http/, "ws")}/ws/${path}`,
+  };
+}
+
+/** Each segment decoded and encoded again: what was percent-encoded stays so, and what should have been is. */
+function encodedPath(raw: string): string {
+  if (raw === "") throw new UsageError(`the url names no channel; it looks like ${EXAMPLE}`);
+  try {
+    return parsePath(raw).map(encodeURIComponent).join("/");
+  } catch (error) {
+    if (error instanceof Problem) throw new UsageError(`the path of the url is wrong: ${error.message}`);
+    throw error;
+  }
+}

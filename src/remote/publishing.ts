@@ -1,0 +1,85 @@
+import { Type } from "@sinclair/typebox";
+import { Value } from "@sinclair/typebox/value";
+import type { Message } from "../message.ts";
+import { describeRefusal, parseJson, parseRetryAfter, type Refusal } from "./answer.ts";
+import { BackOff } from "./back-off.ts";
+import type { ChannelUrl } from "./channel-url.ts";
+import type { RemoteCredential } from "./credential.ts";
+
+/** A server knows a key for 60 s; a repeat that may come later could publish a second time. */
+const REPEAT_WITHIN_MS = 45_000;
+const UNREACHABLE = new Set(["ConnectionRefused", "FailedToOpenSocket", "ECONNREFUSED", "ENOTFOUND", "EHOSTUNREACH", "ENETUNREACH"]);
+
+const publishedSchema = Type.Object({ channel: Type.String(), id: Type.Union([Type.String(), Type.Null()]) });
+
+/** Where a message has gone: the channel of the bus, and its position there, on a channel with history. */
+export interface Published {
+  readonly channel: string;
+  readonly id: string | null;
+}
+
+export interface Publishing {
+  readonly url: ChannelUrl;
+  readonly credential: RemoteCredential;
+  readonly message: Message;
+  /** With it what failed on the way is tried again: the server publishes once for a key. */
+  readonly idempotencyKey: string | undefined;
+  /** For all attempts together, in milliseconds. */
+  readonly timeoutMs: number;
+}
+
+/** An attempt that failed. */
+interface Failure {
+  readonly why: string;
+  readonly passing: boolean;
+  readonly afterS?: number | undefined;
+}
+
+/** Publishes on a server elsewhere. @throws Error that says in one line what is known */
+export async function publishThere(publishing: Publishing): Promise<Published> {
+  const { idempotencyKey, timeoutMs } = publishing;
+  const startedMs = Date.now();
+  const signal = AbortSignal.timeout(timeoutMs);
+  const backOff = new BackOff();
+  const lastMs = startedMs + Math.min(timeoutMs, REPEAT_WITHIN_MS);
+  for (;;) {
+    const outcome = await attempt(publishing, signal);
+    if ("channel" in outcome) return outcome;
+    const waitMs = Math.max((outcome.afterS ?? 0) * 1000, backOff.next(false));
+    if (idempotencyKey === undefined || !outcome.passing || Date.now() + waitMs >= lastMs) throw new Error(outcome.why);
+    await new Promise((resolve) => setTimeout(resolve, waitMs));
+  }
+}
+
+async function attempt(
+  { url, credential, message, idempotencyKey, timeoutMs }: Publishing,
+  signal: AbortSignal,
+): Promise<Published | Failure> {
+  const headers = {
+    ...credential.headers,
+    "content-type": typeof message === "string" ? "text/plain;charset=utf-8" : "application/octet-stream",
+    ...(idempotencyKey === undefined ? {} : { "idempotency-key": idempotencyKey }),
+  };
+  let refusal: Refusal;
+  try {
+    // A redirect would turn it into a GET, or take the credential to another server.
+    const body = typeof message === "string" ? message : new Uint8Array(message);
+    const response = await fetch(url.publish, { method: "POST", headers, body, redirect: "manual", signal });
+    const answer = await response.text();
+    const published = response.status === 200 ? parseJson(answer) : undefined;
+    if (Value.Check(publishedSchema, published)) return { channel: published.channel, id: published.id };
+    refusal = {
+      status: response.status,
+      body: answer,
+      location: response.headers.get("location") ?? undefined,
+      retryAfter: parseRetryAfter(response.headers.get("retry-after")),
+    };
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "";
+    if (signal.aborted)
+      return { why: `${url.server} did not answer within ${timeoutMs} ms; the message may arrive all the same`, passing: false };
+    if (UNREACHABLE.has(code)) return { why: `cannot connect to ${url.server} (${code})`, passing: true };
+    return { why: `the connection to ${url.server} broke (${code}); the message may have arrived`, passing: true };
+  }
+  return { why: describeRefusal(refusal, url, credential), passing: refusal.status === 503, afterS: refusal.retryAfter };
+}
