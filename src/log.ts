@@ -1,3 +1,5 @@
+import { styleText } from "node:util";
+
 /**
  * The log: one line a record on standard output, JSON or for eyes. A logging library would bring worker threads and
  * transports, which a single executable has no use for.
@@ -8,6 +10,8 @@ export type LogLevel = (typeof logLevels)[number];
 export type LogFormat = "json" | "pretty";
 type Fields = Readonly<Record<string, unknown>>;
 
+const colours = { error: "red", warn: "yellow", info: "green", debug: "blue" } as const;
+
 /** Those that JSON leaves as they are, and a terminal would follow. */
 const CONTROL = /[\u007f-\u009f]/g;
 
@@ -16,13 +20,18 @@ export class Log {
   readonly #format: LogFormat;
   readonly #write: (line: string) => void;
   readonly #own: Fields;
+  readonly #coloured: boolean;
 
-  /** @param own what every line says */
-  constructor(level: LogLevel, format: LogFormat, write: (line: string) => void, own: Fields = {}) {
+  /**
+   * @param own what every line says
+   * @param coloured whether a terminal shows what is written: of the pretty format only
+   */
+  constructor(level: LogLevel, format: LogFormat, write: (line: string) => void, own: Fields = {}, coloured = false) {
     this.#threshold = logLevels.indexOf(level);
     this.#format = format;
     this.#write = write;
     this.#own = own;
+    this.#coloured = coloured;
   }
 
   /** Written whatever the level: other programs wait for it. */
@@ -54,8 +63,9 @@ export class Log {
     const time = new Date().toISOString();
     const said = { ...this.#own, ...fields };
     if (this.#format === "json") return `${JSON.stringify({ time, level, msg, ...said })}\n`;
-    const rest = Object.entries(said).map(([key, value]) => ` ${key}=${JSON.stringify(value)}`);
-    return `${time} ${level.toUpperCase().padEnd(5)} ${msg}${rest.join("").replaceAll(CONTROL, escape)}\n`;
+    const rest = Object.entries(said).map(([key, value]) => (value === undefined ? "" : ` ${key}=${JSON.stringify(value)}`));
+    const word = level.toUpperCase().padEnd(5);
+    return `${time} ${this.#coloured ? styleText(colours[level], word, { validateStream: false }) : word} ${msg}${rest.join("").replaceAll(CONTROL, escape)}\n`;
   }
 }
 
@@ -63,7 +73,10 @@ function escape(character: string): string {
   return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }
 
+/** Redis repeats what it was told, a message or a password, where it does not know the command. */
+const ARGUMENTS = /, with args beginning with: .*/s;
+
 /** What a caught value says, in one line, for the log. */
 export function describeError(error: unknown): string {
-  return error instanceof Error ? `${error.name}: ${error.message}`.replaceAll("\n", " ") : String(error);
+  return error instanceof Error ? `${error.name}: ${error.message}`.replace(ARGUMENTS, "").replaceAll("\n", " ") : String(error);
 }

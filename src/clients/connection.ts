@@ -60,6 +60,7 @@ export class Connection implements Client, Sender, Subscriber {
   /** Whether anything was heard since the last look, and since when nothing was. */
   #heard = false;
   #quietSinceMs = Date.now();
+  readonly #startedMs = this.#quietSinceMs;
   #pingDueMs: number;
 
   /** @param hello whether the first frame says where what follows begins */
@@ -132,8 +133,10 @@ export class Connection implements Client, Sender, Subscriber {
     if (this.#socket?.getBufferedAmount() === 0) this.#onDrained?.();
   }
 
-  close(_: Socket, code: number, reason: string): void {
+  close(_: Socket, code: number): void {
     const { hub, connections, log } = this.#house;
+    // A client may write anything into the reason of its close: it is not logged.
+    const fault = this.#retiring;
     this.#socket = undefined;
     this.#retiring ??= "internal";
     hub.leave(this.#seat);
@@ -141,7 +144,8 @@ export class Connection implements Client, Sender, Subscriber {
     connections.remove(this);
     connections.release(this.guest.address);
     const { address } = this.guest;
-    log.debug("connection closed", { channel: this.#seat.channel, sub: this.subject ?? undefined, address, code, reason });
+    const duration_ms = Date.now() - this.#startedMs;
+    log.debug("connection closed", { channel: this.#seat.channel, sub: this.subject ?? undefined, address, code, fault, duration_ms });
   }
 
   listen(topic: string): void {

@@ -32,7 +32,8 @@ export class EventStream implements Client, Subscriber {
   /** Since when the response has not asked for more: undefined while it waits for some. */
   #blockedSinceMs: number | undefined = Date.now();
   #state: "open" | "retiring" | "ended" = "open";
-  #heartbeatDueMs = Date.now() + HEARTBEAT_MS;
+  readonly #startedMs = Date.now();
+  #heartbeatDueMs = this.#startedMs + HEARTBEAT_MS;
   #retired: ClosingFaultName | undefined;
   #wake: (() => void) | undefined;
   #cut: () => void = () => undefined;
@@ -138,7 +139,15 @@ export class EventStream implements Client, Subscriber {
     connections.remove(this);
     connections.release(this.guest.address);
     this.#wake?.();
-    log.debug("event stream ended", { channel: this.#seat?.channel, address: this.guest.address, fault: this.#retired });
+    const { address } = this.guest;
+    const duration_ms = Date.now() - this.#startedMs;
+    log.debug("event stream ended", {
+      channel: this.#seat?.channel,
+      sub: this.subject ?? undefined,
+      address,
+      fault: this.#retired,
+      duration_ms,
+    });
   }
 
   listen(topic: string): void {

@@ -2,6 +2,11 @@ import { styleText } from "node:util";
 
 const stream = process.stderr;
 
+/** Whether a terminal shows what is written there, and colours are wanted (https://no-color.org). */
+export function isColoured(output: NodeJS.WriteStream): boolean {
+  return styleText("red", "", { stream: output }) !== "";
+}
+
 /** The output of a command that ends by itself. A reader that has gone is no fault; a full disk is. */
 export function print(text: string): void {
   process.stdout.once("error", (error: NodeJS.ErrnoException) => {

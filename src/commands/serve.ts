@@ -5,6 +5,7 @@ import { createServer } from "../server.ts";
 import { listenFault } from "../workers/port.ts";
 import { Supervisor } from "../workers/supervisor.ts";
 import manifest from "../../package.json" with { type: "json" };
+import { isColoured } from "./say.ts";
 import { expectWords, type Options } from "./words.ts";
 
 export const SERVE_HELP = `Serves until SIGTERM or SIGINT, upon which it drains. SIGHUP reads the configuration anew. Standard output is the log.
@@ -32,7 +33,8 @@ export async function serve(words: readonly string[], { config: given }: Options
   // A reader of the log that goes away must not take the server along.
   process.stdout.on("error", () => undefined);
   const write = (lines: string): unknown => process.stdout.write(lines);
-  const log = new Log(config.logLevel, config.logFormat, write);
+  const coloured = isColoured(process.stdout);
+  const log = new Log(config.logLevel, config.logFormat, write, {}, coloured);
   // Heard from the first moment: a stop that comes while the bus is being opened must not kill in the middle.
   const stopped = new Promise<string>((resolve) => {
     for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => resolve(signal));
@@ -43,7 +45,7 @@ export async function serve(words: readonly string[], { config: given }: Options
     early = true;
   };
   process.on("SIGHUP", () => reload());
-  const open = config.workers > 1 ? Supervisor.open({ config, file, log, write }) : serveAlone(config, log);
+  const open = config.workers > 1 ? Supervisor.open({ config, file, log, write, coloured }) : serveAlone(config, log);
   const server = await open.catch((error: unknown) => {
     throw new Error(listenFault(config, error));
   });

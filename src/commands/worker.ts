@@ -67,9 +67,9 @@ export async function worker(words: readonly string[]): Promise<number> {
 /** Nobody can be served, for a reason that is told to the supervisor. */
 class ServingFault extends Error {}
 
-function understand({ number, port, first, now }: Order) {
+function understand({ number, port, coloured, first, now }: Order) {
   const config = { ...keepFixed(loadConfig(process.env, first), loadConfig(process.env, now)), port };
-  const log = new Log(config.logLevel, config.logFormat, (line) => process.stdout.write(line), { worker: number });
+  const log = new Log(config.logLevel, config.logFormat, (line) => process.stdout.write(line), { worker: number }, coloured);
   return { config, log };
 }
 

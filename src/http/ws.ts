@@ -76,7 +76,7 @@ export function socketEvents({ maxMessageBytes }: Limits): WebSocketHandler<Conn
     drain: (socket) => socket.data.drain(),
     ping: (socket) => socket.data.ping(),
     pong: (socket) => socket.data.pong(),
-    close: (socket, code, reason) => socket.data.close(socket, code, reason),
+    close: (socket, code) => socket.data.close(socket, code),
   };
 }
 

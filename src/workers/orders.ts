@@ -11,6 +11,8 @@ export interface Order {
   readonly number: number;
   /** The one that was taken for all. */
   readonly port: number;
+  /** Whether a terminal shows the log. */
+  readonly coloured: boolean;
   /** The file by which the first workers started: what takes a restart of all is as it says. */
   readonly first: ConfigFile;
   /** The file by which they go now. */

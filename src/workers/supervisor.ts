@@ -22,6 +22,8 @@ export interface SupervisorOptions {
   readonly log: Log;
   /** Writes whole lines of the workers' logs. */
   readonly write: (lines: string) => void;
+  /** Whether a terminal shows them. */
+  readonly coloured: boolean;
 }
 
 interface Listening {
@@ -47,7 +49,7 @@ export class Supervisor {
   #lastTurnMs = performance.now();
   #drained: Promise<void> | undefined;
 
-  private constructor({ config, file, log, write }: SupervisorOptions, port: SharedPort) {
+  private constructor({ config, file, log, write, coloured }: SupervisorOptions, port: SharedPort) {
     this.#config = config;
     this.#now = file;
     this.#drainTimeoutMs = config.drainTimeoutMs;
@@ -64,7 +66,7 @@ export class Supervisor {
           number: index + 1,
           log,
           write,
-          order: () => ({ port: port.port, first: file, now: this.#now }),
+          order: () => ({ port: port.port, coloured, first: file, now: this.#now }),
           siblings,
           onEnded: (lasting) => this.#totals.bury(lasting),
           onRestarted: () => this.#totals.restarted(),
