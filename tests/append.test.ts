@@ -138,7 +138,7 @@ describe("appending in Redis", () => {
     expect(await append(one, "a", "1")).toBe(1);
     await admin.config("RESETSTAT");
     for (const text of ["2", "3"]) await append(one, "a", text);
-    expect(await calls("hmget")).toBe(0);
+    expect([await calls("hmget"), await calls("pexpire")]).toEqual([0, 0]);
     for (const text of ["4", "5"]) await append(other, "a", text);
     expect(await calls("hmget")).toBe(1);
     expect(await Promise.all(["6", "7"].map((text) => append(one, "a", text)))).toEqual([6, 7]);
@@ -200,8 +200,8 @@ describe("appending in Redis", () => {
       for (const text of ["2", "3"]) await append(history, "a", text);
       await forget();
       if (publishes) expect(await bus.publishTick({ ...tick, dueMs: Date.now() })).toBe(true);
-      const { epoch, messages } = await all(history, "a");
-      expect(messages).toEqual(publishes ? ["tick"] : []);
+      const { epoch, start, messages } = await all(history, "a");
+      expect([start, messages]).toEqual([0, publishes ? ["tick"] : []]);
       const [newest] = await admin.xrevrange("lockstep:{a}:log", "+", "-");
       const { stamp, ...head } = await admin.hgetall("lockstep:{a}:head");
       expect([head["epoch"], before in head]).toEqual([epoch, false]);
@@ -325,6 +325,20 @@ describe("appending in Redis", () => {
     expect(await append(history, "a", "three")).toBe(3);
     await waitFor("the last", () => direct.entries.at(-1)?.[1].messages.at(-1) === "three");
     expect(direct.entries.flatMap(([, { messages }]) => messages)).toEqual(["one", "two", "three"]);
+  });
+
+  test("appends once what it heard of before it wrote it again, as the first on a channel", async () => {
+    const proxy = await Proxy.start(redis.port, 60);
+    proxies.push(proxy);
+    const { history, bus, entries } = await open(`redis://127.0.0.1:${proxy.port}`);
+    await bus.subscribe("a");
+    const answers = Promise.all(["one", "two"].map((text) => append(history, "a", text)));
+    await waitFor("Redis to have it", async () => (await admin.xlen("lockstep:{a}:log")) === 1);
+    // Not its subscriber.
+    await admin.call("CLIENT", "KILL", "TYPE", "normal");
+    expect(await answers).toEqual([1, 2]);
+    expect(entries.map(([, { messages }]) => messages)).toEqual([["one", "two"]]);
+    expect((await all(history, "a")).messages).toEqual(["one", "two"]);
   });
 
   test("knows a write that comes after its repeat, as from a network that swallowed it for a while", async () => {
