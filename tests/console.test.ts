@@ -240,6 +240,24 @@ describe("what stands in a message", () => {
     expect(await page.title()).toBe("Lockstep");
   });
 
+  test("turns nothing around but itself", async () => {
+    const instance = await start();
+    const { page, panel } = await openRoom(instance);
+    await instance.publish("rooms/a", "\u202e".repeat(600));
+    await panel.node.getByText("show all, 1.8 kB").waitFor();
+    // Where the first and the last sign of the page's own words stand.
+    const places = await page.evaluate<[number, number]>(`(() => {
+      const words = document.querySelector(".row .note").firstChild;
+      return [0, words.length - 1].map((index) => {
+        const range = new Range();
+        range.setStart(words, index);
+        range.setEnd(words, index + 1);
+        return range.getBoundingClientRect().left;
+      });
+    })()`);
+    expect(places[0]).toBeLessThan(places[1]);
+  });
+
   test("is set out on demand: JSON on lines, bytes as hex, and as it was sent", async () => {
     const instance = await start();
     const { panel } = await openRoom(instance);
@@ -535,7 +553,7 @@ describe("a reader", () => {
   test("sees all of it on a phone, without scrolling sideways", async () => {
     const instance = await start();
     const phone = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true };
-    const { page } = await Console.open(instance.url, "#rooms/a&rooms/b", phone);
+    const { page } = await Console.open(instance.url, "#rooms/a&rooms/lobby-of-all", phone);
     await instance.publish("rooms/a", "x".repeat(3000));
     const panel = new Panel(page.getByRole("region", { name: "rooms/a" }));
     await waitFor("the message", async () => (await panel.texts()).length === 1);
@@ -544,6 +562,10 @@ describe("a reader", () => {
       const box = await page.getByRole("button", { name, exact: true }).first().boundingBox();
       expect((box?.x ?? 999) + (box?.width ?? 999)).toBeLessThanOrEqual(390);
     }
+    // Chinese may be broken after any sign: the state would stand upright.
+    await page.getByRole("button", { name: "中文" }).click();
+    const lines = `[...document.querySelectorAll(".panel .state")].at(-1).getClientRects()[0].height / parseFloat(getComputedStyle(document.body).fontSize)`;
+    expect(await page.evaluate<number>(lines)).toBeLessThan(2);
   });
 });
 

@@ -66,7 +66,8 @@ function fill(node: HTMLElement, data: string | ArrayBuffer, texts: Texts): void
   }
   if (data === "") node.append(note("row.empty", texts));
   const shown = cut(data);
-  node.append(shown);
+  // Signs that turn the direction around must not reach what the page itself says behind them.
+  node.append(element("bdi", "", shown));
   if (shown.length < data.length) node.append(note("row.all", texts, showBytes(new Blob([data]).size)));
 }
 
