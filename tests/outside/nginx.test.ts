@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { connect } from "node:net";
-import { Client } from "./support/client.ts";
-import { Deployment } from "./support/deployment.ts";
-import { EventClient } from "./support/event-client.ts";
-import { findProgram } from "./support/programs.ts";
-import { Raw } from "./support/raw.ts";
-import { API_KEY, bearer, EVERYTHING, HOUR_AHEAD, SECRET, signed } from "./support/tokens.ts";
-import { waitFor } from "./support/wait.ts";
+import { Client } from "../support/client.ts";
+import { Deployment } from "../support/deployment.ts";
+import { EventClient } from "../support/event-client.ts";
+import { findProgram } from "../support/programs.ts";
+import { Raw } from "../support/raw.ts";
+import { API_KEY, bearer, EVERYTHING, HOUR_AHEAD, SECRET, signed } from "../support/tokens.ts";
+import { waitFor } from "../support/wait.ts";
 
 // Also for a plain `bun test`: bunfig.toml's own `timeout` is ignored.
 setDefaultTimeout(30_000);

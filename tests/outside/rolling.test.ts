@@ -1,11 +1,11 @@
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { Client } from "./support/client.ts";
-import { Deployment } from "./support/deployment.ts";
-import { EventClient } from "./support/event-client.ts";
-import type { Server } from "./support/executable.ts";
-import { findProgram } from "./support/programs.ts";
-import { ResumingClient } from "./support/resuming-client.ts";
-import { waitFor } from "./support/wait.ts";
+import { Client } from "../support/client.ts";
+import { Deployment } from "../support/deployment.ts";
+import { EventClient } from "../support/event-client.ts";
+import type { Server } from "../support/executable.ts";
+import { findProgram } from "../support/programs.ts";
+import { ResumingClient } from "../support/resuming-client.ts";
+import { waitFor } from "../support/wait.ts";
 
 // Also for a plain `bun test`: bunfig.toml's own `timeout` is ignored.
 setDefaultTimeout(30_000);

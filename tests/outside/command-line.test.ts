@@ -1,7 +1,7 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
-import { executable, run } from "./support/executable.ts";
-import { Instance } from "./support/instance.ts";
-import { TerminalProcess } from "./support/terminal.ts";
+import { executable, run } from "../support/executable.ts";
+import { Instance } from "../support/instance.ts";
+import { TerminalProcess } from "../support/terminal.ts";
 
 // Also for a plain `bun test`: bunfig.toml's own `timeout` is ignored.
 setDefaultTimeout(30_000);

@@ -1,15 +1,15 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
-import { RemoteSocket } from "../src/remote/socket.ts";
-import { buses } from "./buses.ts";
-import { Client } from "./support/client.ts";
-import { run, Server } from "./support/executable.ts";
-import { Instance } from "./support/instance.ts";
-import { Proxy } from "./support/proxy.ts";
-import { freePort, RedisServer } from "./support/redis.ts";
-import { SubscriberProcess } from "./support/subscriber.ts";
-import { API_KEY, SECRET, tokenOf } from "./support/tokens.ts";
-import { waitFor, whileNothingHappens } from "./support/wait.ts";
+import { RemoteSocket } from "../../src/remote/socket.ts";
+import { buses } from "../buses.ts";
+import { Client } from "../support/client.ts";
+import { run, Server } from "../support/executable.ts";
+import { Instance } from "../support/instance.ts";
+import { Proxy } from "../support/proxy.ts";
+import { freePort, RedisServer } from "../support/redis.ts";
+import { SubscriberProcess } from "../support/subscriber.ts";
+import { API_KEY, SECRET, tokenOf } from "../support/tokens.ts";
+import { waitFor, whileNothingHappens } from "../support/wait.ts";
 
 // Also for a plain `bun test`: bunfig.toml's own `timeout` is ignored.
 setDefaultTimeout(30_000);

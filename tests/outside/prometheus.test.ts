@@ -1,21 +1,21 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import dashboard from "../deploy/grafana-dashboard.json" with { type: "json" };
-import { Client } from "./support/client.ts";
-import { Server } from "./support/executable.ts";
-import { findProgram } from "./support/programs.ts";
-import { Prometheus, promtool } from "./support/prometheus.ts";
-import { RedisServer } from "./support/redis.ts";
-import { API_KEY, bearer } from "./support/tokens.ts";
-import { waitFor } from "./support/wait.ts";
+import dashboard from "../../deploy/grafana-dashboard.json" with { type: "json" };
+import { Client } from "../support/client.ts";
+import { Server } from "../support/executable.ts";
+import { findProgram } from "../support/programs.ts";
+import { Prometheus, promtool } from "../support/prometheus.ts";
+import { RedisServer } from "../support/redis.ts";
+import { API_KEY, bearer } from "../support/tokens.ts";
+import { waitFor } from "../support/wait.ts";
 
 // Also for a plain `bun test`: bunfig.toml's own `timeout` is ignored.
 setDefaultTimeout(30_000);
 // Without it no test here has a meaning.
 findProgram("prometheus");
 
-const deploy = join(import.meta.dir, "../deploy");
+const deploy = join(import.meta.dir, "../../deploy");
 
 interface Rule {
   readonly alert: string;

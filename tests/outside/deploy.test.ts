@@ -2,15 +2,15 @@ import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseDuration } from "../src/duration.ts";
-import { executable } from "./support/executable.ts";
-import { configOf } from "./support/instance.ts";
-import { replaced } from "./support/replaced.ts";
+import { parseDuration } from "../../src/duration.ts";
+import { executable } from "../support/executable.ts";
+import { configOf } from "../support/instance.ts";
+import { replaced } from "../support/replaced.ts";
 
 // Also for a plain `bun test`: bunfig.toml's own `timeout` is ignored.
 setDefaultTimeout(30_000);
 
-const root = join(import.meta.dir, "..");
+const root = join(import.meta.dir, "../..");
 const read = (name: string): string => readFileSync(join(root, name), "utf8");
 
 interface Service {

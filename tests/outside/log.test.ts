@@ -2,15 +2,15 @@ import { expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describeError, Log, logLevels } from "../src/log.ts";
-import { Client, frame } from "./support/client.ts";
-import { EventClient } from "./support/event-client.ts";
-import { executable } from "./support/executable.ts";
-import { Instance } from "./support/instance.ts";
-import { freePort, RedisServer } from "./support/redis.ts";
-import { TerminalProcess } from "./support/terminal.ts";
-import { API_KEY, bearer, EVERYTHING, HOUR_AHEAD, keyPairs, SECRET, signed, tokenOf } from "./support/tokens.ts";
-import { waitFor } from "./support/wait.ts";
+import { describeError, Log, logLevels } from "../../src/log.ts";
+import { Client, frame } from "../support/client.ts";
+import { EventClient } from "../support/event-client.ts";
+import { executable } from "../support/executable.ts";
+import { Instance } from "../support/instance.ts";
+import { freePort, RedisServer } from "../support/redis.ts";
+import { TerminalProcess } from "../support/terminal.ts";
+import { API_KEY, bearer, EVERYTHING, HOUR_AHEAD, keyPairs, SECRET, signed, tokenOf } from "../support/tokens.ts";
+import { waitFor } from "../support/wait.ts";
 
 // Also for a plain `bun test`: bunfig.toml's own `timeout` is ignored.
 setDefaultTimeout(30_000);
@@ -83,7 +83,7 @@ test("a connection's end is one line at debug: who, where, why and after how lon
 /** In every token and message of the test below. */
 const SECRETS = ["s3cr3t-payload", "s3cr3t-key", "s3cr3t-reason"];
 
-test.each(["json", "pretty"])("no token and no message is ever in the log, at debug, as %s", async (format) => {
+test.concurrent.each(["json", "pretty"])("no token and no message is ever in the log, at debug, as %s", async (format) => {
   const redis = await RedisServer.start();
   const file = join(mkdtempSync(join(tmpdir(), "lockstep-file-")), "lockstep.toml");
   const jwks = `http://127.0.0.1:${await freePort()}/keys?key=s3cr3t-key`;

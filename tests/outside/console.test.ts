@@ -1,11 +1,11 @@
 import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import type { Browser, BrowserContextOptions, Locator, Page } from "playwright-core";
-import { launchChromium } from "./support/chromium.ts";
-import { Server } from "./support/executable.ts";
-import { Instance, type Setup } from "./support/instance.ts";
-import { freePort, RedisServer } from "./support/redis.ts";
-import { API_KEY, SECRET, tokenOf } from "./support/tokens.ts";
-import { waitFor } from "./support/wait.ts";
+import { launchChromium } from "../support/chromium.ts";
+import { Server } from "../support/executable.ts";
+import { Instance, type Setup } from "../support/instance.ts";
+import { freePort, RedisServer } from "../support/redis.ts";
+import { API_KEY, SECRET, tokenOf } from "../support/tokens.ts";
+import { waitFor } from "../support/wait.ts";
 
 setDefaultTimeout(30_000);
 

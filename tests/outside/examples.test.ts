@@ -1,18 +1,18 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
-import { launchChromium } from "./support/chromium.ts";
-import { Server } from "./support/executable.ts";
-import { findProgram } from "./support/programs.ts";
-import { freePort, RedisServer } from "./support/redis.ts";
-import { API_KEY } from "./support/tokens.ts";
-import { waitFor, whileNothingHappens } from "./support/wait.ts";
+import { launchChromium } from "../support/chromium.ts";
+import { Server } from "../support/executable.ts";
+import { findProgram } from "../support/programs.ts";
+import { freePort, RedisServer } from "../support/redis.ts";
+import { API_KEY } from "../support/tokens.ts";
+import { waitFor, whileNothingHappens } from "../support/wait.ts";
 
 setDefaultTimeout(30_000);
 // Before any time runs: it may have to be installed.
 findProgram("chromium");
 
-const folder = join(import.meta.dir, "../examples");
+const folder = join(import.meta.dir, "../../examples");
 const files = Bun.serve({
   port: 0,
   hostname: "127.0.0.1",
