@@ -119,6 +119,7 @@ describe("appending in Redis", () => {
     const keys = await admin.keys("*");
     expect(keys.length).toBe(2 * 3 + 1 + 2 * 3 + 2);
     for (const key of keys) expect({ key, lives: (await admin.pttl(key)) > 50_000 }).toEqual({ key, lives: true });
+    expect(await admin.pttl("lockstep:{ticked}:log")).toBeGreaterThan(60_000);
     for (const channel of ["keyed", "and this"]) expect(await admin.pttl(`lockstep:{${channel}}:once:key`)).toBeLessThanOrEqual(60_000);
   });
 
@@ -144,6 +145,16 @@ describe("appending in Redis", () => {
     expect(await Promise.all(["6", "7"].map((text) => append(one, "a", text)))).toEqual([6, 7]);
     expect(await calls("hmget")).toBe(2);
     expect((await all(other, "a")).messages).toEqual(["1", "2", "3", "4", "5", "6", "7"]);
+  });
+
+  test("goes on without a look after what it heard of another instance", async () => {
+    const [{ history, bus, entries }, other] = [await open(), (await open()).history];
+    await bus.subscribe("a");
+    expect(await Promise.all(["1", "2"].map((text) => append(other, "a", text)))).toEqual([1, 2]);
+    await waitFor("both", () => entries.length === 1);
+    await admin.config("RESETSTAT");
+    expect(await append(history, "a", "3")).toBe(3);
+    expect(await calls("hmget")).toBe(0);
   });
 
   test("begins anew where a log has gone that it was about to go on with, and leaves nothing of the old one behind", async () => {
@@ -213,7 +224,9 @@ describe("appending in Redis", () => {
     ["stands where", []],
     ["came after", ["more"]],
   ])("begins anew where another message %s what was seen before Redis was lost, however much else is in doubt", async (_, more) => {
-    const [{ history }, other] = [await open(), (await open()).history];
+    const [{ history, bus }, other] = [await open(), (await open()).history];
+    // Then its subscriber is spared below.
+    await bus.subscribe("y");
     // More than is asked for at once.
     await Promise.all(Array.from({ length: 300 }, (_item, index) => append(history, `channel-${index}`, "x")));
     expect(await append(history, "z", "1")).toBe(1);

@@ -42,7 +42,7 @@ describe("what an instance has seen of logs", () => {
 
   test("makes room for others where nothing came for longest, and says so to who keeps it", () => {
     const evidence = new Evidence();
-    const [idle, busy] = ["idle", "busy"].map((channel) => {
+    const [busy, idle] = ["busy", "idle"].map((channel) => {
       evidence.saw(channel, "epoch1", 1, 1);
       return evidence.about(channel);
     });
