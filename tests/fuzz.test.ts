@@ -175,7 +175,7 @@ function fuzzer(seed: number, tokens: { good: string; expired: string }): () => 
     const method = often(90) ? usual : pick(methods);
     const asked = often(97) ? path : noise(10);
     const text = `${method} ${asked} HTTP/${often(97) ? "1.1" : pick(["1.0", "2.0", "9", ""])}\r\n${headers.join("\r\n")}\r\n\r\n${body}`;
-    const free = /^\/(livez|readyz|openapi\/json)(\?|$)/.test(path);
+    const free = /^\/(livez|readyz|openapi\/json|)(\?|$)/.test(path);
     return { bytes: Buffer.from(text, "latin1"), method, target: asked, valid, free };
   };
 }

@@ -26,6 +26,7 @@ describe("the reference", () => {
   test("has every route, and each says what it is for", () => {
     const routes = reference.operations.map(({ method, path }) => `${method} ${path}`);
     expect(routes.toSorted()).toEqual([
+      "GET /",
       "GET /history/{path}",
       "GET /livez",
       "GET /metrics",

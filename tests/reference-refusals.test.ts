@@ -15,7 +15,7 @@ const KEYS = { LOCKSTEP_JWT_SECRET: SECRET, LOCKSTEP_API_KEY: API_KEY };
 const AS_BACKEND: Wish = { headers: bearer(API_KEY) };
 const BINARY = "application/octet-stream";
 /** What nothing can bring about from outside: there is no part in them that could be made to fail. */
-const OUT_OF_REACH = ["disconnect internal", "getReference internal"];
+const OUT_OF_REACH = ["disconnect internal", "getConsole internal", "getReference internal"];
 
 const WS = "joinByWebSocket";
 const SSE = "joinAsEventStream";

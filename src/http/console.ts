@@ -1,8 +1,10 @@
-import { createHash } from "node:crypto";
 import { Elysia } from "elysia";
 import { consolePage } from "./console-page.ts" with { type: "macro" };
 import type { Instance } from "./context.ts";
+import { etagOf, isKnown } from "./etag.ts";
 import { otherMethods } from "./problems.ts";
+import { cachedHeaders, ifNoneMatch } from "./reference/cached.ts";
+import { header, operation, type Headers as DocumentedHeaders } from "./reference/operation.ts";
 
 const { html, script, style } = consolePage();
 
@@ -26,7 +28,7 @@ const POLICY = [
 const caching = {
   // Asked for again each time, so that a new version of the server shows at once.
   "cache-control": "no-cache",
-  etag: `"${createHash("sha256").update(html).digest("base64url")}"`,
+  etag: etagOf(html),
   "content-security-policy": POLICY,
   "cross-origin-resource-policy": "same-origin",
   "referrer-policy": "no-referrer",
@@ -38,13 +40,36 @@ export function consoleRoute(instance: Instance) {
   const answer = ({ request }: { request: Request }): Response => {
     const { headers } = request;
     instance.rules.origins.require(headers);
-    if (names(headers.get("if-none-match"), caching.etag)) return new Response(null, { status: 304, headers: caching });
+    if (isKnown(headers, caching.etag)) return new Response(null, { status: 304, headers: caching });
     return new Response(html, { headers: { ...caching, "content-type": "text/html; charset=utf-8" } });
   };
-  return new Elysia({ name: "console" }).get("/", answer).head("/", answer).all("/", otherMethods(instance, "GET, HEAD"));
+  return new Elysia({ name: "console" }).get("/", answer, { detail }).head("/", answer).all("/", otherMethods(instance, "GET, HEAD"));
 }
 
-/** Whether `If-None-Match` has the tag in its list; whether it is weak makes no difference there (RFC 9110 §13.1.2). */
-function names(list: string | null, etag: string): boolean {
-  return list?.split(",").some((item) => item.trim() === "*" || item.trim().replace(/^W\//, "") === etag) ?? false;
+const detail = operation({
+  operationId: "getConsole",
+  tags: ["Operators"],
+  summary: "The console",
+  description: "A page to join channels, send and watch. It needs no token; what it asks the server for does.",
+  security: [{}],
+  parameters: [ifNoneMatch],
+  answers: {
+    200: {
+      description: "The page",
+      headers: { ...cachedHeaders, ...guardingHeaders() },
+      content: { "text/html": { schema: { type: "string" } } },
+    },
+    304: { description: "You have it", headers: { ...cachedHeaders, ...guardingHeaders() } },
+  },
+  refusals: [],
+});
+
+function guardingHeaders(): DocumentedHeaders {
+  const required = { required: true };
+  return {
+    "Content-Security-Policy": header("It runs itself, and speaks to this server only", "default-src 'none'", required),
+    "Cross-Origin-Resource-Policy": header("Of this server's pages only", caching["cross-origin-resource-policy"], required),
+    "Referrer-Policy": header("Where it was is not told", caching["referrer-policy"], required),
+    "X-Content-Type-Options": header("It is HTML, and nothing else", caching["x-content-type-options"], required),
+  };
 }

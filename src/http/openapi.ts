@@ -2,8 +2,9 @@ import { Elysia, type AnyElysia } from "elysia";
 import type { Instance } from "./context.ts";
 import { etagOf, isKnown } from "./etag.ts";
 import { otherMethods } from "./problems.ts";
+import { cachedHeaders, ifNoneMatch } from "./reference/cached.ts";
 import { documentOf } from "./reference/document.ts";
-import { header, operation } from "./reference/operation.ts";
+import { operation } from "./reference/operation.ts";
 
 const ROUTE = "/openapi/json";
 
@@ -37,31 +38,24 @@ export function openapi(instance: Instance) {
     .all(ROUTE, otherMethods(instance, "GET"));
 }
 
-const caching = {
-  ETag: { ...header("Changes with the document", '"x1yZ"'), required: true },
-  "Cache-Control": { ...header("It may be kept, and is asked for again each time", "no-cache"), required: true },
-};
-
 const detail = operation({
   operationId: "getReference",
   tags: ["Operators"],
   summary: "This document",
   description: "Needs no token.",
   security: [{}],
-  parameters: [
-    { in: "header", name: "If-None-Match", description: "The `ETag` of what you have", schema: { type: "string" }, example: '"x1yZ"' },
-  ],
+  parameters: [ifNoneMatch],
   answers: {
     200: {
       description: "An OpenAPI document",
-      headers: caching,
+      headers: cachedHeaders,
       content: {
         "application/json": {
           schema: { type: "object", required: ["openapi", "info", "paths"], additionalProperties: true },
         },
       },
     },
-    304: { description: "You have it", headers: caching },
+    304: { description: "You have it", headers: cachedHeaders },
   },
   // Where the Host is none: of routes with one slash Elysia finds the way all the same.
   refusals: ["malformed-request"],

@@ -172,8 +172,8 @@ On a channel with history the stream opens with its position as \`id\`, and ever
     200: {
       description: "The stream",
       headers: {
-        "Cache-Control": { ...header("Never kept", HEADERS["cache-control"]), required: true },
-        "X-Accel-Buffering": { ...header("So that nginx passes it on at once", HEADERS["x-accel-buffering"]), required: true },
+        "Cache-Control": header("Never kept", HEADERS["cache-control"], { required: true }),
+        "X-Accel-Buffering": header("So that nginx passes it on at once", HEADERS["x-accel-buffering"], { required: true }),
       },
       content: { "text/event-stream": { schema: { type: "string" }, example: exampleStream } },
     },

@@ -139,10 +139,9 @@ The reason is a position on channels with history only.`,
     101: {
       description: "You are on the channel",
       headers: {
-        "Lockstep-Position": header("Where what follows begins, on a channel with history", EXAMPLE_POSITION, positionSchema),
+        "Lockstep-Position": header("Where what follows begins, on a channel with history", EXAMPLE_POSITION, { schema: positionSchema }),
         "Lockstep-Resumed": header("With `since`: `false` where messages may be missing before what follows", "true", {
-          type: "string",
-          enum: ["true", "false"],
+          schema: { type: "string", enum: ["true", "false"] },
         }),
         "Sec-WebSocket-Protocol": header("Where it was offered", "lockstep"),
       },

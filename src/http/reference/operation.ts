@@ -4,7 +4,8 @@ import { problemBody } from "../problems.ts";
 
 export type Responses = NonNullable<DocumentDecoration["responses"]>;
 type Response = Exclude<Responses[string], { $ref: string }>;
-type Headers = NonNullable<Response["headers"]>;
+export type Headers = NonNullable<Response["headers"]>;
+type Header = Exclude<Headers[string], { $ref: string }>;
 export type Parameter = NonNullable<DocumentDecoration["parameters"]>[number];
 
 /** A route as the reference shows it: what it answers when all is well, and the faults that it answers with. */
@@ -66,11 +67,7 @@ function headersOf(names: readonly FaultName[]): Headers {
   return headers;
 }
 
-/** A header of an answer. */
-export function header(
-  description: string,
-  example: string,
-  schema: object = { type: "string" },
-): Exclude<Headers[string], { $ref: string }> {
-  return { description, schema, example };
+/** A header of an answer; some answers of the status may lack it, unless it is required. */
+export function header(description: string, example: string, more: { schema?: object; required?: boolean } = {}): Header {
+  return { description, schema: { type: "string" }, example, ...more };
 }
