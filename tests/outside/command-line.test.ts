@@ -1,10 +1,12 @@
-import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { executable, run } from "../support/executable.ts";
 import { Instance } from "../support/instance.ts";
 import { TerminalProcess } from "../support/terminal.ts";
 
 // Also for a plain `bun test`: bunfig.toml's own `timeout` is ignored.
 setDefaultTimeout(30_000);
+// On a busy machine it takes a while, which no test is to be charged with.
+beforeAll(() => executable().then(() => undefined));
 
 describe("publishing", () => {
   test("says that a message is too large, and what is allowed", async () => {

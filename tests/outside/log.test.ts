@@ -1,4 +1,4 @@
-import { expect, setDefaultTimeout, test } from "bun:test";
+import { beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,6 +14,8 @@ import { waitFor } from "../support/wait.ts";
 
 // Also for a plain `bun test`: bunfig.toml's own `timeout` is ignored.
 setDefaultTimeout(30_000);
+// On a busy machine it takes a while, which no test is to be charged with.
+beforeAll(() => executable().then(() => undefined));
 
 test.each([...logLevels])("at level %s everything from there up is written, one JSON object a line", (level) => {
   const lines: string[] = [];

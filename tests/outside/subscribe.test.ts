@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { RemoteSocket } from "../../src/remote/socket.ts";
 import { buses } from "../buses.ts";
 import { Client } from "../support/client.ts";
-import { run, Server } from "../support/executable.ts";
+import { executable, run, Server } from "../support/executable.ts";
 import { Instance } from "../support/instance.ts";
 import { Proxy } from "../support/proxy.ts";
 import { freePort, RedisServer } from "../support/redis.ts";
@@ -13,6 +13,8 @@ import { waitFor, whileNothingHappens } from "../support/wait.ts";
 
 // Also for a plain `bun test`: bunfig.toml's own `timeout` is ignored.
 setDefaultTimeout(30_000);
+// On a busy machine it takes a while, which no test is to be charged with.
+beforeAll(() => executable().then(() => undefined));
 
 /** Resolves once somebody more has joined. */
 async function joined(instance: { metric: Instance["metric"] }, count: number): Promise<void> {
