@@ -8,6 +8,8 @@ const QUIET_MS = 60_000;
 /** Refusals that are remembered. */
 const MAX_REMEMBERED = 2000;
 const MAX_SHOWN = 200;
+/** A JSON Web Token that somebody has put into a path (RFC 7519 §3: its header is JSON, in base64url). */
+const TOKEN = /eyJ[\w-]*(?:\.[\w-]*)+/g;
 
 export interface Refusal {
   /** The name of the fault. */
@@ -33,7 +35,7 @@ export class Refusals {
   }
 
   note({ reason, detail, subject, address, where }: Refusal): void {
-    const place = shorten(where);
+    const place = shorten(where.replaceAll(TOKEN, "(a token)"));
     const who = subject === null ? { address } : { sub: shorten(subject), address };
     const key = JSON.stringify([reason, who, place]);
     const nowMs = Date.now();

@@ -35,3 +35,11 @@ test("a subject cannot write lines of its own, or steer a terminal", () => {
     expect(lines[0]?.trimEnd()).not.toMatch(format === "pretty" ? /\p{Cc}/u : /[\n\r]/);
   }
 });
+
+test("a token in a path is not said", () => {
+  const { lines, refusals } = recorder();
+  for (const token of ["eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln-_", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0."])
+    refusals.note({ ...refusal, where: `GET /nope/${token}/x` });
+  expect(lines.join("")).not.toContain("eyJ");
+  expect(lines.join("")).toContain("/nope/(a token)/x");
+});
