@@ -16,6 +16,7 @@ const AT_ONCE = 50;
 const ANSWER_MS = 250;
 /** Bodies of those who may not publish hold this; nobody may ever be sent it. */
 const MARK = "not to be heard";
+const FREE = new Set(["/", "/livez", "/readyz", "/openapi/json"]);
 /** 417, 501 and 505 are Bun's own. */
 const STATUSES = new Set([101, 200, 204, 400, 401, 403, 404, 405, 413, 417, 426, 429, 431, 501, 503, 505]);
 const INSIDE = /\/src\/|node_modules|\bat \w+ \(|\.ts:\d|(Type|Syntax|Range|Reference)Error/;
@@ -175,7 +176,7 @@ function fuzzer(seed: number, tokens: { good: string; expired: string }): () => 
     const method = often(90) ? usual : pick(methods);
     const asked = often(97) ? path : noise(10);
     const text = `${method} ${asked} HTTP/${often(97) ? "1.1" : pick(["1.0", "2.0", "9", ""])}\r\n${headers.join("\r\n")}\r\n\r\n${body}`;
-    const free = /^\/(livez|readyz|openapi\/json|)(\?|$)/.test(path);
+    const free = FREE.has(URL.parse(`http://localhost${asked}`)?.pathname ?? "");
     return { bytes: Buffer.from(text, "latin1"), method, target: asked, valid, free };
   };
 }

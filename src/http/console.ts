@@ -5,6 +5,7 @@ import { etagOf, isKnown } from "./etag.ts";
 import { otherMethods } from "./problems.ts";
 import { cachedHeaders, ifNoneMatch } from "./reference/cached.ts";
 import { header, operation, type Headers as DocumentedHeaders } from "./reference/operation.ts";
+import { badHost, targetPath } from "./target.ts";
 
 const { html, script, style } = consolePage();
 
@@ -37,13 +38,31 @@ const caching = {
 
 /** `GET /`: the console, a page to join channels, send and watch. It needs no token; what it asks the server for does. */
 export function consoleRoute(instance: Instance) {
+  const others = otherMethods(instance, "GET, HEAD");
   const answer = ({ request }: { request: Request }): Response => {
+    requireRoot(request.url);
     const { headers } = request;
     instance.rules.origins.require(headers);
     if (isKnown(headers, caching.etag)) return new Response(null, { status: 304, headers: caching });
     return new Response(html, { headers: { ...caching, "content-type": "text/html; charset=utf-8" } });
   };
-  return new Elysia({ name: "console" }).get("/", answer, { detail }).head("/", answer).all("/", otherMethods(instance, "GET, HEAD"));
+  return new Elysia({ name: "console" })
+    .get("/", answer, { detail })
+    .head("/", answer)
+    .all("/", ({ request }) => {
+      requireRoot(request.url);
+      return others({ request });
+    });
+}
+
+/**
+ * With a Host that is none Elysia takes paths that end with a slash for this one.
+ *
+ * @throws Problem `malformed-request` for them
+ */
+function requireRoot(url: string): void {
+  const misread = targetPath(url) === "/" ? undefined : badHost(url);
+  if (misread !== undefined) throw misread;
 }
 
 const detail = operation({

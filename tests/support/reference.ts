@@ -94,9 +94,10 @@ export class Reference {
     return found;
   }
 
-  /** The operation that a request is for, if it is for one. Bun takes `..` out of a path, as browsers do. */
+  /** The operation that a request is for, if it is for one. Nobody says whose a path with `..` is: Bun takes it out where there is a Host. */
   find(method: string, target: string): Operation | undefined {
-    const path = URL.parse(`http://localhost${target}`)?.pathname ?? "";
+    const path = target.split("?")[0] ?? "";
+    if (URL.parse(`http://localhost${target}`)?.pathname !== path) return undefined;
     return this.operations.find((one) => {
       if (one.method !== method) return false;
       return one.path.endsWith("{path}") ? path.startsWith(one.path.slice(0, -"{path}".length)) : one.path === path;
