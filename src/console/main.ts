@@ -43,6 +43,12 @@ for (const sample of document.querySelectorAll<HTMLElement>("[data-join]")) {
   sample.addEventListener("click", () => panels.join(sample.dataset["join"] ?? "")?.focus());
 }
 
+part("skip", HTMLAnchorElement).addEventListener("click", (event) => {
+  // Its address would be taken for the name of a channel.
+  event.preventDefault();
+  part("panels", HTMLElement).focus();
+});
+
 const themes: readonly Theme[] = ["auto", "light", "dark"];
 function paint(theme: Theme): void {
   document.documentElement.dataset["theme"] = theme;

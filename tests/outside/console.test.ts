@@ -509,6 +509,17 @@ describe("a reader", () => {
     expect(await panel.node.getByRole("textbox").inputValue()).toBe("three");
   });
 
+  test("comes to the channels by the first link, which joins none", async () => {
+    const { page, panel } = await openRoom(await start());
+    await page.locator("#skip").focus();
+    await page.keyboard.press("Enter");
+    expect(await page.evaluate("document.activeElement.id")).toBe("panels");
+    await panel.send("still the only one");
+    await panel.shows("still the only one");
+    expect(await page.getByRole("region").count()).toBe(1);
+    expect(page.url()).toEndWith("/#rooms/a");
+  });
+
   test("may have Chinese, by the browser's language or by the switch", async () => {
     const { url } = await start();
     const { page } = await Console.open(url, "#rooms/a", { locale: "zh-CN" });
