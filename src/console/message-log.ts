@@ -57,8 +57,7 @@ export class MessageLog {
     for (const act of ["wheel", "touchmove", "keydown"] as const) {
       this.#list.addEventListener(act, () => (this.#actedMs = performance.now()), { passive: true });
     }
-    this.#list.addEventListener("pointerdown", () => (this.#actedMs = Number.POSITIVE_INFINITY));
-    for (const end of ["pointerup", "pointercancel"] as const) addEventListener(end, () => (this.#actedMs = performance.now()));
+    this.#list.addEventListener("pointerdown", () => this.#press());
     this.#list.addEventListener("keydown", (event) => this.#walk(event));
     this.node = element("div", "log-frame", this.#list, this.#newer);
   }
@@ -145,6 +144,17 @@ export class MessageLog {
     this.#newer.hidden = this.#pace === "following";
     if (waiting > 0) this.#texts.put(this.#newer, "text", "panel.newer", waiting.toLocaleString("en"));
     else this.#texts.put(this.#newer, "text", "panel.paused");
+  }
+
+  /** The button may be let go of anywhere; to listen to all of the page for longer would keep a closed channel in memory. */
+  #press(): void {
+    this.#actedMs = Number.POSITIVE_INFINITY;
+    const pressed = new AbortController();
+    const release = (): void => {
+      this.#actedMs = performance.now();
+      pressed.abort();
+    };
+    for (const end of ["pointerup", "pointercancel"] as const) addEventListener(end, release, { signal: pressed.signal });
   }
 
   #scrolled(): void {

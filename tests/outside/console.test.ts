@@ -581,6 +581,17 @@ describe("a reader", () => {
 });
 
 describe("many messages", () => {
+  test("go when their channel is closed", async () => {
+    const { page, panel } = await openRoom(await start());
+    await panel.node.locator(".log").click();
+    await page.evaluate(`globalThis.log = new WeakRef(document.querySelector(".log")); undefined`);
+    await panel.node.getByRole("button", { name: "Close this channel" }).click();
+    await waitFor("its memory to be free", async () => {
+      await page.requestGC();
+      return (await page.evaluate("log.deref() === undefined")) === true;
+    });
+  });
+
   test("stay on the page up to its bound, which it names, and the newest are in sight", async () => {
     const instance = await start({ toml: '[limits]\nmessages_per_second = 0\n\n[[channels]]\npath = "rooms/{room}"\n' });
     const { page, panel } = await openRoom(instance);
