@@ -19,10 +19,15 @@ export function print(text: string): void {
 
 /** What went wrong, one line each, on standard error. Coloured on a terminal only. */
 export function complain(...lines: readonly string[]): void {
-  stream.write(lines.map((line) => `${styleText("red", "lockstep:", { stream })} ${line}\n`).join(""));
+  stream.write(lines.map((line) => lineOf("red", line)).join(""));
 }
 
 /** What is good to know beside the output. */
 export function mention(line: string): void {
-  stream.write(`${styleText("yellow", "lockstep:", { stream })} ${line}\n`);
+  stream.write(lineOf("yellow", line));
+}
+
+/** It may hold what a server said, which may be anybody's: that must not tell a terminal what to do, nor look like another line. */
+function lineOf(colour: "red" | "yellow", text: string): string {
+  return `${styleText(colour, "lockstep:", { stream })} ${text.replaceAll(/\p{Cc}+/gu, " ")}\n`;
 }

@@ -23,7 +23,7 @@ export function describeRefusal({ status, body, location, retryAfter }: Refusal,
     ? `${status} ${problem.title}: ${problem.detail}`
     : `${url.server} answered ${status}, and not as Lockstep does`;
   const advice = adviceOn(status, url, credential, location, retryAfter);
-  return oneLine(advice === undefined ? said : `${said.replace(/\.$/, "")}; ${advice}`);
+  return cut(advice === undefined ? said : `${said.replace(/\.$/, "")}; ${advice}`);
 }
 
 function adviceOn(
@@ -50,10 +50,9 @@ export function parseJson(text: string): unknown {
   }
 }
 
-/** A server may be anybody's: what it says must not reach the terminal as it is. */
-function oneLine(text: string): string {
-  const line = text.replaceAll(/\p{Cc}+/gu, " ");
-  return line.length > MAX_SHOWN ? `${line.slice(0, MAX_SHOWN)}…` : line;
+/** A server may be anybody's, and say anything. */
+function cut(text: string): string {
+  return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text;
 }
 
 /** @returns seconds, or undefined where it is a date or nothing */

@@ -253,6 +253,28 @@ describe("where it makes no sense to come back, a subscriber ends with 1 and one
   });
 });
 
+test("what a server says tells a terminal nothing, in a refusal or in a header", async () => {
+  const fake = Bun.serve({
+    port: 0,
+    fetch: (request, server) => {
+      if (request.url.includes("refused"))
+        return Response.json({ title: "\u001b[2J\nlockstep: forged", detail: "\u009b" }, { status: 400 });
+      return server.upgrade(request, { headers: { "lockstep-position": "\u009b2J-5", "lockstep-resumed": "false" } }) ? undefined : NOBODY;
+    },
+    websocket: { message: () => undefined },
+  });
+  const subscriber = await SubscriberProcess.start([`${fake.url.href}rooms/a`]);
+  await subscriber.hear("messages may be missing here");
+  await subscriber.end();
+  const refused = await run(["subscribe", `${fake.url.href}rooms/refused`]);
+  expect(refused.stderr).toBe("lockstep: 400  [2J lockstep: forged:  \n");
+  for (const note of subscriber.notes) expect(note).not.toMatch(/\p{Cc}/u);
+  expect(subscriber.notes[0]).toEndWith("; going on after  2J-5");
+  await fake.stop(true);
+});
+
+const NOBODY = new Response(null, { status: 404 });
+
 describe("standard output", () => {
   test("that is closed ends a subscriber with 0, without a word", async () => {
     const instance = await Instance.start();
