@@ -13,7 +13,7 @@ import { Sent } from "../src/console/sent.ts";
 import { isToken, readToken, trimToken } from "../src/console/token.ts";
 import { english } from "../src/console/words.ts";
 import { Pattern } from "../src/access/pattern.ts";
-import { faults } from "../src/errors.ts";
+import { closings } from "../src/errors.ts";
 import { tokenOf } from "./support/tokens.ts";
 
 describe("a channel's path", () => {
@@ -53,20 +53,14 @@ describe("a channel's path", () => {
 });
 
 describe("a close", () => {
-  test("has its own words for each code that the server has", () => {
-    for (const fault of Object.values(faults)) {
-      if (fault.close !== undefined) expect([fault.close, closingOf(fault.close).word]).not.toEqual([fault.close, "closed.other"]);
+  test("has its own words for each code that the server has, and is followed by a return as its table says", () => {
+    const returns = { "yes, at once": "at-once", "yes, later": "later", "with another token": "with-token", no: "never" } as const;
+    for (const [code, { reconnect }] of Object.entries(closings)) {
+      const { word, comeBack } = closingOf(Number(code));
+      expect([code, word, comeBack]).toEqual([code, expect.not.stringMatching("closed.other"), returns[reconnect]]);
     }
+    expect(closingOf(1006)).toEqual({ word: "closed.lost", comeBack: "at-once" });
     expect(closingOf(4711)).toEqual({ word: "closed.other", comeBack: "later" });
-  });
-
-  test("is followed by a return as the table of close codes says", () => {
-    const codes = (comeBack: string): number[] =>
-      [1001, 1002, 1003, 1006, 1007, 1008, 1009, 1011, 1013, 3000, 3003].filter((code) => closingOf(code).comeBack === comeBack);
-    expect(codes("at-once")).toEqual([1001, 1006, 1013]);
-    expect(codes("later")).toEqual([1008, 1011]);
-    expect(codes("with-token")).toEqual([3000]);
-    expect(codes("never")).toEqual([1002, 1003, 1007, 1009, 3003]);
     expect([1001, 1009, 3003, 1013].filter(refusesSent)).toEqual([1009, 3003]);
   });
 
