@@ -25,11 +25,11 @@ Options:
 A message is a line as it is. What cannot be one, because it is binary or holds line breaks or other control characters (tabs
 may be), is {"lockstep:base64":"..."} or {"lockstep:text":"..."}; so is a text that itself begins with {"lockstep: and no other.
 
-When the connection is lost it comes back, at first at once and then after up to 30 s, and goes on where it was. On a channel
-with history nothing is lost or doubled; where the server does not keep enough, and after each loss on a channel without history,
-a line on standard error says that messages may be missing. It ends where coming back makes no sense: when the first connection
-fails, access is refused, the token has expired, or the operator has disconnected it. A reader of standard output that is too slow
-makes it wait, and then the server: no more than a few hundred kilobytes are held here.
+When the connection is lost it comes back, at first at once and then after up to 30 s, or when the server asks it to, and goes on
+where it was. On a channel with history nothing is lost or doubled; where the server does not keep enough, and after each loss on
+a channel without history, a line on standard error says that messages may be missing. It ends where coming back makes no sense:
+when the first connection fails, access is refused, the token has expired, or the operator has disconnected it. A reader of
+standard output that is too slow makes it wait, and then the server: no more than a few hundred kilobytes are held here.
 
 Credentials come from LOCKSTEP_TOKEN, else LOCKSTEP_API_KEY.
 
