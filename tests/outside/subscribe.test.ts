@@ -299,6 +299,9 @@ describe("standard output", () => {
     const since = Date.now();
     expect(await subscriber.end()).toBe(0);
     expect(Date.now() - since).toBeLessThan(1000);
+    // What it names to go on from has been written, whole.
+    subscriber.read();
+    await subscriber.receive(Number(/--since [^-]+-(\d+) /.exec(subscriber.notes.join())?.[1] ?? 0));
     await instance.stop();
   });
 

@@ -14,12 +14,13 @@ export class SubscriberProcess {
   readonly #child: Bun.Subprocess<"ignore", "pipe" | number, "pipe">;
   /** The reading end of standard output, as long as nobody reads. */
   readonly #unread: number | undefined;
+  readonly #said: Promise<void>;
 
   private constructor(child: Bun.Subprocess<"ignore", "pipe" | number, "pipe">, unread?: number) {
     this.#child = child;
     this.#unread = unread;
     this.pid = child.pid;
-    void collect(child.stderr, this.notes);
+    this.#said = collect(child.stderr, this.notes);
     if (child.stdout instanceof ReadableStream) void collect(child.stdout, this.lines);
   }
 
@@ -69,14 +70,15 @@ export class SubscriberProcess {
     );
   }
 
-  /** Its exit code, once it has ended by itself. */
-  exited(): Promise<number> {
+  /** Its exit code, once it has ended by itself and all its notes are there. */
+  async exited(): Promise<number> {
+    await this.#said;
     return this.#child.exited;
   }
 
   end(signal: "SIGINT" | "SIGTERM" | "SIGKILL" = "SIGINT"): Promise<number> {
     this.#child.kill(signal);
-    return this.#child.exited;
+    return this.exited();
   }
 }
 
