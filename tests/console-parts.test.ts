@@ -195,9 +195,20 @@ describe("what was sent", () => {
     sent.add("after", 90_000);
     expect(sent.takeDoubtful()).toEqual(["fresh"]);
     expect(sent.takeDoubtful()).toEqual([]);
-    sent.lost(91_000);
     expect(sent.takes("after")).toBe(true);
+    sent.lost(91_000);
     expect(sent.takeDoubtful()).toEqual([]);
+  });
+
+  test("and was not confirmed when its connection ended is not confirmed by an equal text that comes later", () => {
+    const sent = new Sent();
+    sent.add("dup", 0);
+    sent.lost(100);
+    expect(sent.takes("dup")).toBe(false);
+    sent.add("dup", 200);
+    expect(sent.takes("dup")).toBe(true);
+    expect(sent.lastDoubtful).toBe("dup");
+    expect(sent.takeDoubtful()).toEqual(["dup"]);
   });
 });
 

@@ -52,7 +52,7 @@ export const chinese: Readonly<Record<Word, string>> = {
   "closed.fault": "服务器发生故障。",
   "closed.gap": "页面读取过慢,或消息无法不间断地送达或发布。",
   "closed.expired": "令牌已过期。",
-  "closed.forbidden": "您无权在此发送,或已被管理员断开。所发内容没有任何人收到。",
+  "closed.forbidden": "您无权在此发送,或已被管理员断开。",
   "closed.other": "连接已关闭。",
   "closed.here": "您已离开该频道。",
   "refused.unreachable": "无法连接服务器。",

@@ -46,9 +46,9 @@ export class Composer {
     this.#changed();
   }
 
-  /** Gives back what was sent last, where nothing else was written meanwhile. */
-  restore(): void {
-    if (this.#field.value === "") this.#write(this.#last);
+  /** Gives back what was sent, where nothing else was written meanwhile. */
+  restore(text: string): void {
+    if (this.#field.value === "") this.#write(text);
   }
 
   #submit(): void {

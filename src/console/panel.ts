@@ -22,8 +22,6 @@ import type { Word } from "./words.ts";
 const MAX_ENTRIES = 10_000;
 const MAX_BYTES = 64 * 1024 * 1024;
 const RATE_SECONDS = 61;
-/** How long an echo of what was sent before may take once the connection is back. */
-const CONFIRMING_MS = 1500;
 /** What of an unconfirmed text is named. */
 const NAMED_CHARACTERS = 80;
 
@@ -57,7 +55,6 @@ export class Panel implements LinkListener {
   readonly #replay: HTMLButtonElement;
   readonly #leave: HTMLButtonElement;
   #wasOpen = false;
-  #confirming: ReturnType<typeof setTimeout> | undefined;
 
   constructor(path: string, server: Server, texts: Texts, actions: PanelActions) {
     const name = showChannelPath(path);
@@ -158,14 +155,10 @@ export class Panel implements LinkListener {
     this.#replay.hidden = this.#link.history === false;
     if (!returning) {
       this.#mark("plain", position === null ? "mark.joined" : "mark.joinedAt", ...(position === null ? [] : [showPosition(position)]));
-      return;
-    }
-    if (position === null) this.#mark("warn", "mark.noHistory");
+    } else if (position === null) this.#mark("warn", "mark.noHistory");
     else if (resumed === true) this.#mark("good", "mark.resumed");
     else this.#mark("warn", "mark.gap");
-    this.#confirming = setTimeout(() => {
-      for (const text of this.#sent.takeDoubtful()) this.#mark("warn", "mark.unconfirmed", text.slice(0, NAMED_CHARACTERS));
-    }, CONFIRMING_MS);
+    this.#markUnconfirmed();
   }
 
   received(data: string | ArrayBuffer, position: string | null): void {
@@ -176,14 +169,20 @@ export class Panel implements LinkListener {
   }
 
   #lost(state: State): void {
-    clearTimeout(this.#confirming);
     this.#sent.lost(Date.now());
     if (state.at !== "waiting" && state.at !== "stopped") return;
     if (state.reason.word === "closed.here") return;
     this.#actions.lost();
     const { word, code } = state.reason;
     this.#add({ tone: "warn", word, atMs: Date.now(), ...(code === undefined ? {} : { code }) });
-    if (code !== undefined && refusesSent(code)) this.#composer.restore();
+    const unsent = this.#sent.lastDoubtful;
+    if (code !== undefined && refusesSent(code) && unsent !== undefined) this.#composer.restore(unsent);
+    // Nobody may come back to read it.
+    if (state.at === "stopped") this.#markUnconfirmed();
+  }
+
+  #markUnconfirmed(): void {
+    for (const text of this.#sent.takeDoubtful()) this.#mark("warn", "mark.unconfirmed", text.slice(0, NAMED_CHARACTERS));
   }
 
   #send(text: string): boolean {

@@ -15,14 +15,14 @@ export class Sent {
     this.#waiting.push({ text, atMs });
   }
 
-  /** Whether a message is the echo of one of them, which then waits no longer. */
+  /**
+   * Whether a message is the echo of one of them, which then waits no longer. Of what an earlier connection sent it says nothing: an equal
+   * text, replayed or new, may be another client's.
+   */
   takes(message: string): boolean {
-    const isEcho = (text: string): boolean => message === text || isWrapped(text, message);
-    const doubtful = this.#doubtful.findIndex(isEcho);
-    if (doubtful !== -1) this.#doubtful.splice(doubtful, 1);
-    const waiting = doubtful === -1 ? this.#waiting.findIndex(({ text }) => isEcho(text)) : -1;
+    const waiting = this.#waiting.findIndex(({ text }) => message === text || isWrapped(text, message));
     if (waiting !== -1) this.#waiting.splice(waiting, 1);
-    return doubtful !== -1 || waiting !== -1;
+    return waiting !== -1;
   }
 
   /** The connection is gone: what waits may never have arrived. What had its time to come back by then is not asked after. */
@@ -32,7 +32,12 @@ export class Sent {
     this.#waiting = [];
   }
 
-  /** What was sent before a loss and nobody has confirmed since, oldest first; it is forgotten. */
+  /** What was sent last on a connection that is gone, and has not come back. */
+  get lastDoubtful(): string | undefined {
+    return this.#doubtful.at(-1);
+  }
+
+  /** What was sent on connections that are gone and has not come back, oldest first; it is forgotten. */
   takeDoubtful(): string[] {
     const doubtful = this.#doubtful;
     this.#doubtful = [];

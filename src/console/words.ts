@@ -52,7 +52,7 @@ export const english = {
   "closed.fault": "The server had a fault.",
   "closed.gap": "The page read too slowly, or messages could not be delivered or published without a gap.",
   "closed.expired": "The token has expired.",
-  "closed.forbidden": "You may not send here, or you were disconnected by the operator. What was sent has reached nobody.",
+  "closed.forbidden": "You may not send here, or you were disconnected by the operator.",
   "closed.other": "The connection was closed.",
   "closed.here": "You have left the channel.",
   "refused.unreachable": "The server cannot be reached.",

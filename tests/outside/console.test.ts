@@ -3,6 +3,7 @@ import type { Browser, BrowserContextOptions, Locator, Page } from "playwright-c
 import { launchChromium } from "../support/chromium.ts";
 import { Server } from "../support/executable.ts";
 import { Instance, type Setup } from "../support/instance.ts";
+import { Proxy } from "../support/proxy.ts";
 import { freePort, RedisServer } from "../support/redis.ts";
 import { API_KEY, SECRET, tokenOf } from "../support/tokens.ts";
 import { waitFor } from "../support/wait.ts";
@@ -408,6 +409,25 @@ describe("a connection that is lost", () => {
     await panel.shows("of another epoch");
   });
 
+  test("while a message was on its way says so of it, though another client has sent the same", async () => {
+    const instance = await start();
+    const proxy = await Proxy.start(instance.port);
+    const console = await Console.open(`http://127.0.0.1:${proxy.port}`, "#rooms/a");
+    const panel = console.panel("rooms/a");
+    await panel.is("open");
+    proxy.hold();
+    await panel.send("dup");
+    await instance.publish("rooms/a", "dup");
+    proxy.cut();
+    proxy.release();
+    await panel.says(/^Back again: nothing is missing$/);
+    await panel.shows("dup");
+    await panel.says(/^Sent, but never confirmed, so perhaps heard by nobody: dup$/);
+    expect(await panel.texts()).toEqual(["dup"]);
+    expect(await panel.node.locator(".row.own").count()).toBe(0);
+    proxy.stop();
+  });
+
   test("to a server that hangs is given up, and the page says so", async () => {
     const server = await Server.start();
     const { page } = await Console.open(server.url, "#rooms/a");
@@ -464,11 +484,18 @@ describe("where tokens are asked for", () => {
     await panel.send("not allowed");
     await panel.warns("You may not send here");
     expect(await panel.node.getByRole("textbox").inputValue()).toBe("not allowed");
+    await panel.says(/^Sent, but never confirmed, so perhaps heard by nobody: not allowed$/);
     await enter(await tokenOf({ sub: "alice", subscribe: ["rooms/a"], publish: ["rooms/a"] }));
     await panel.is("open");
     await panel.send("allowed");
     await panel.shows("allowed");
     expect(await panel.texts()).toEqual(["allowed"]);
+    const headers = { authorization: `Bearer ${API_KEY}`, "content-type": "application/json" };
+    await fetch(`${url}/disconnect`, { method: "POST", headers, body: JSON.stringify({ sub: "alice" }) });
+    await panel.is("closed");
+    expect((await panel.marks()).filter((mark) => mark.startsWith("Sent,")).length).toBe(1);
+    expect(await panel.node.locator(".strip").getByText("nobody").count()).toBe(0);
+    expect(await panel.node.getByRole("textbox").inputValue()).toBe("");
   });
 });
 
