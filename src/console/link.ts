@@ -28,7 +28,7 @@ export interface LinkListener {
 
 /** How long an upgrade may take, and after what time open a connection counts as a good one. */
 const OPENING_MS = 10_000;
-const SETTLED_MS = 5000;
+const SETTLED_MS = 1000;
 
 /**
  * A connection to one channel that comes back by itself, where coming back makes sense, with the position that it has counted to. Each
@@ -74,6 +74,13 @@ export class Link {
     this.#end();
     this.#set({ at: "connecting" });
     void this.#try(this.#attempt);
+  }
+
+  /** Where it waits for its next try, that comes now, but for a moment that differs between clients. */
+  hurry(): void {
+    if (this.#state.at !== "waiting") return;
+    clearTimeout(this.#timer);
+    this.#wait(delayMs("at-once", 0, Math.random()), this.#state.reason);
   }
 
   /** As `connect`, but with the last messages instead of what was missed. */
@@ -144,7 +151,7 @@ export class Link {
       this.#end();
       if (openedMs === undefined) void this.#askWhy(this.#attempt);
       else {
-        if (Date.now() - openedMs > SETTLED_MS) this.#failures = 0;
+        if (Date.now() - openedMs >= SETTLED_MS) this.#failures = 0;
         this.#fail(reasonOfClose(code, reason));
       }
     });
@@ -179,6 +186,10 @@ export class Link {
     if (comeBack === "never" || comeBack === "with-token") return this.#set({ at: "stopped", reason });
     const waitMs = delayMs(comeBack, this.#failures, Math.random());
     this.#failures += 1;
+    this.#wait(waitMs, reason);
+  }
+
+  #wait(waitMs: number, reason: Reason): void {
     this.#timer = setTimeout(() => this.connect(), waitMs);
     this.#set({ at: "waiting", dueMs: Date.now() + waitMs, reason });
   }

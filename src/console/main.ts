@@ -19,14 +19,14 @@ const tokens = new TokenDialog(texts, (token) => {
 });
 const panels = new Panels(server, texts, { askToken: () => tokens.open(), lost: () => pulse.start() });
 const health = part("health", HTMLElement);
-const pulse = new Pulse(
-  server,
-  (is) => {
+const pulse = new Pulse(server, {
+  show: (is) => {
     health.dataset["is"] = is;
     texts.put(part("health-text", HTMLElement), "text", wordOfHealth(is));
   },
-  () => panels.all.forEach((panel) => panel.abandon()),
-);
+  welcome: () => panels.all.forEach((panel) => panel.hurry()),
+  giveUp: () => panels.all.forEach((panel) => panel.abandon()),
+});
 
 const channel = part("channel", HTMLInputElement);
 const refused = part("join-bad", HTMLElement);

@@ -96,6 +96,11 @@ export class Panel implements LinkListener {
     if (this.#link.state.at === "waiting") this.#link.connect();
   }
 
+  /** The server takes clients again. */
+  hurry(): void {
+    this.#link.hurry();
+  }
+
   /** Goes on with another token; nothing is missed where the channel keeps history. Who has left stays away. */
   renew(): void {
     const { state } = this.#link;

@@ -1,0 +1,77 @@
+import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
+import { Link, type State } from "../src/console/link.ts";
+import { Server } from "../src/console/server.ts";
+import { waitFor } from "./support/wait.ts";
+
+setDefaultTimeout(20_000);
+
+const ends: (() => unknown)[] = [];
+
+afterEach(() => {
+  for (const end of ends.splice(0)) end();
+});
+
+/** A server that refuses upgrades as draining, so many, and after that lets each stay so long and closes it with 1013. */
+function start(refusals: number, stayMs: number): { url: string; opened: () => number } {
+  let left = refusals;
+  let opened = 0;
+  const server = Bun.serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    fetch(request, self) {
+      const { pathname } = new URL(request.url);
+      if (pathname.startsWith("/history/")) return Response.json({ type: "urn:lockstep:problem:no-history" }, { status: 404 });
+      if (request.headers.get("upgrade") === null) return Response.json({ type: "urn:lockstep:problem:draining" }, { status: 503 });
+      left -= 1;
+      if (left >= 0 || !self.upgrade(request)) return new Response(null, { status: 503 });
+      return undefined;
+    },
+    websocket: {
+      open(socket) {
+        opened += 1;
+        setTimeout(() => socket.close(1013), stayMs);
+      },
+      message() {},
+    },
+  });
+  ends.push(() => server.stop(true));
+  return { url: `http://127.0.0.1:${server.port}/`, opened: () => opened };
+}
+
+function watch(url: string): { link: Link; waits: number[] } {
+  const waits: number[] = [];
+  const changed = (state: State): void => {
+    if (state.at === "waiting") waits.push(state.dueMs - Date.now());
+  };
+  const link = new Link("rooms/a", 0, new Server(url), { changed, began() {}, received() {} });
+  ends.push(() => link.leave());
+  link.connect();
+  return { link, waits };
+}
+
+test("a connection that was open for a second is a good one: after it the first return is at once", async () => {
+  const { url } = start(3, 1100);
+  const { waits } = watch(url);
+  await waitFor("the close", () => waits.length === 4);
+  expect(waits[2]).toBeGreaterThan(450);
+  expect(waits[3]).toBeLessThanOrEqual(250);
+});
+
+test("connections that end as soon as they are open are waited for longer and longer", async () => {
+  const { url } = start(0, 0);
+  const { waits } = watch(url);
+  await waitFor("four closes", () => waits.length === 4);
+  expect(waits[3]).toBeGreaterThan(950);
+});
+
+test("who waits is let try at once when the server is well again", async () => {
+  const { url, opened } = start(5, 60_000);
+  const { link, waits } = watch(url);
+  await waitFor("five refusals", () => waits.length === 5);
+  expect(waits[4]).toBeGreaterThan(1950);
+  link.hurry();
+  expect(waits[5]).toBeLessThanOrEqual(250);
+  await waitFor("the connection", () => opened() === 1);
+  link.hurry();
+  expect(link.state.at).toBe("open");
+});
