@@ -10,7 +10,7 @@ import { prettyJson } from "../src/console/pretty-json.ts";
 import { Rate } from "../src/console/rate.ts";
 import { reasonOfRefusal } from "../src/console/reason.ts";
 import { Sent } from "../src/console/sent.ts";
-import { isToken, readToken, trimToken } from "../src/console/token.ts";
+import { isSendable, isToken, readToken, trimToken } from "../src/console/token.ts";
 import { english } from "../src/console/words.ts";
 import { Pattern } from "../src/access/pattern.ts";
 import { closings } from "../src/errors.ts";
@@ -86,6 +86,11 @@ describe("a refusal", () => {
     expect(reasonOfRefusal(answer(401, "unauthorized"), "a.b.c").word).toBe("refused.badToken");
     expect(reasonOfRefusal(answer(401, "unauthorized"), "an API key").word).toBe("refused.notToken");
     expect(reasonOfRefusal(answer(426, "upgrade-required"), "an API key").word).toBe("refused.notToken");
+  });
+
+  test("for the length of a token says so", () => {
+    expect(reasonOfRefusal(answer(431, ""), "a.b.c")).toEqual({ word: "refused.longToken", comeBack: "with-token" });
+    expect(reasonOfRefusal(answer(431, ""), "").word).toBe("refused.other");
   });
 
   test("that may end by itself is tried again, and another is not", () => {
@@ -276,6 +281,13 @@ test("a token says whose it is and how long it is good, and an API key is none",
   for (const text of ["the-backend-s-key", "", "a b.c.d", "a.b"]) expect(isToken(text)).toBe(false);
   for (const text of ["x.y.z", "a.bnVsbA.c"]) expect(readToken(text)).toBeUndefined();
   expect(trimToken(` Bearer ${token}\n`)).toBe(token);
+});
+
+test("what no header can carry is no token to send, and an API key is one", async () => {
+  for (const text of [await tokenOf({ sub: "alice" }), "the-backend-s-key", "a+b/c=="])
+    expect([text, isSendable(text)]).toEqual([text, true]);
+  for (const text of ["", "a b", "a.b.ç", "a.b.c\u200b", "a,b", "=", "a=b", "a\nb"])
+    expect([text, isSendable(text)]).toEqual([text, false]);
 });
 
 test("the Chinese texts have the same values in them as the English ones", () => {

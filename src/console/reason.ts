@@ -22,6 +22,8 @@ export function reasonOfClose(code: number, said: string): Reason {
 
 /** What a refusal means. A WebSocket does not tell a page why it was refused, so the same is asked for without an upgrade. */
 export function reasonOfRefusal({ status, problem, detail }: Answer, token: string): Reason {
+  // Of what the page sends only a token can be that long (RFC 6585 §5).
+  if (status === 431 && token !== "") return { word: "refused.longToken", comeBack: "with-token" };
   switch (problem) {
     case "unauthorized":
     case "token-expired":

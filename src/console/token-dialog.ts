@@ -1,7 +1,7 @@
 import { dateOf } from "./clock.ts";
 import { part } from "./element.ts";
 import type { Texts } from "./texts.ts";
-import { isToken, readToken, trimToken } from "./token.ts";
+import { isSendable, isToken, readToken, trimToken } from "./token.ts";
 
 /** Where a token is entered. It is kept in this page's memory alone, and goes when the page does. */
 export class TokenDialog {
@@ -23,7 +23,9 @@ export class TokenDialog {
     part("token-cancel", HTMLButtonElement).addEventListener("click", () => this.#dialog.close());
     part("token-form", HTMLFormElement).addEventListener("submit", (event) => {
       event.preventDefault();
-      this.#take(trimToken(this.#field.value));
+      const token = trimToken(this.#field.value);
+      if (token === "" || isSendable(token)) this.#take(token);
+      else this.#field.select();
     });
   }
 
@@ -52,6 +54,7 @@ export class TokenDialog {
     const says = isToken(token) ? readToken(token) : undefined;
     this.#says.dataset["tone"] = "bad";
     if (token === "") this.#texts.put(this.#says, "text", "token.text");
+    else if (!isSendable(token)) this.#texts.put(this.#says, "text", "token.unsendable");
     else if (says === undefined) this.#texts.put(this.#says, "text", "token.unlike");
     else if (says.expiresMs !== undefined && says.expiresMs < Date.now()) this.#texts.put(this.#says, "text", "token.expired");
     else {

@@ -465,6 +465,24 @@ describe("where tokens are asked for", () => {
     expect(console.page.url()).toBe(`${url}/#rooms/a`);
   });
 
+  test("refuses what cannot be one, and keeps what is open; of one that is too long it says that", async () => {
+    const { url } = await start({ env });
+    const console = await Console.open(url, "#rooms/a");
+    const panel = console.panel("rooms/a");
+    await console.page.locator("#token-open").click();
+    await console.enterToken(await tokenOf({ sub: "alice", subscribe: ["rooms/a"] }));
+    await panel.is("open");
+    await console.page.locator("#token-open").click();
+    await console.enterToken("令牌");
+    await console.page.getByText("This is no token: it has spaces").waitFor();
+    expect(await console.page.locator("#token-dialog").isVisible()).toBe(true);
+    await panel.is("open");
+    expect((await panel.marks()).length).toBe(1);
+    await console.enterToken("a".repeat(100_000));
+    await panel.warns("The token is too long for the server.");
+    await panel.is("closed");
+  });
+
   test("says of another what is wrong with it", async () => {
     const { url } = await start({ env });
     const console = await Console.open(url, "#rooms/a");
