@@ -10,6 +10,7 @@ import { prettyJson } from "../src/console/pretty-json.ts";
 import { Rate } from "../src/console/rate.ts";
 import { reasonOfRefusal } from "../src/console/reason.ts";
 import { Sent } from "../src/console/sent.ts";
+import { revealed, revealedText } from "../src/console/signs.ts";
 import { isSendable, isToken, readToken, trimToken } from "../src/console/token.ts";
 import { english } from "../src/console/words.ts";
 import { Pattern } from "../src/access/pattern.ts";
@@ -25,6 +26,7 @@ describe("a channel's path", () => {
     ["rooms/a%2Fb", "rooms/a%2Fb", "rooms/a%2Fb"],
     ["rooms/你好?#", "rooms/%E4%BD%A0%E5%A5%BD%3F%23", "rooms/你好?#"],
     ["rooms/a&b+c", "rooms/a%26b%2Bc", "rooms/a&b+c"],
+    ["rooms/a\u202e\ufeffb", "rooms/a%E2%80%AE%EF%BB%BFb", "rooms/a%E2%80%AE%EF%BB%BFb"],
     ["rooms/%20", "rooms/%20", "rooms/%20"],
     ["ws://example.com:9001/ws/rooms/a?recent=5", "rooms/a", "rooms/a"],
     ["https://example.com/history/rooms/a", "rooms/a", "rooms/a"],
@@ -261,6 +263,24 @@ describe("JSON set out", () => {
   test("does not grow without measure, however deep it goes", () => {
     const depth = 20_000;
     expect((shown("[".repeat(depth) + "]".repeat(depth)) ?? "").length).toBeLessThan(65_536 * 64);
+  });
+});
+
+describe("signs that are not seen", () => {
+  test("are shown as escapes, set off from what stands beside them", () => {
+    expect(revealed("a\u202e\u200bb\u0000")).toEqual([
+      { text: "a", escaped: false },
+      { text: "\\u202e\\u200b", escaped: true },
+      { text: "b", escaped: false },
+      { text: "\\u0000", escaped: true },
+    ]);
+    expect(revealedText("\ufeff\u00ad\u0085\u{e0041}\u2066")).toBe("\\ufeff\\u00ad\\u0085\\u{e0041}\\u2066");
+    expect(revealed("")).toEqual([]);
+  });
+
+  test("are neither tabs nor line breaks nor letters", () => {
+    for (const text of ["a\tb\nc\r\nd", "测试 é 🎉", "\\u202e"]) expect(revealed(text)).toEqual([{ text, escaped: false }]);
+    expect(revealedText("a\rb")).toBe("a\\u000db");
   });
 });
 

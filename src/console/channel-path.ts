@@ -24,7 +24,7 @@ export function parseChannelPath(typed: string): string | undefined {
 export function showChannelPath(path: string): string {
   return path
     .split("/")
-    .map((segment) => decodeSegment(segment).replace(/[%/]|\p{Cc}|^\s|\s$/gu, encodeURIComponent))
+    .map((segment) => decodeSegment(segment).replace(/[%/]|\p{Cc}|\p{Cf}|^\s|\s$/gu, encodeURIComponent))
     .join("/");
 }
 

@@ -3,13 +3,17 @@ import type { Texts } from "./texts.ts";
 
 const SHOWN_MS = 1500;
 
-/** A button that copies what a node shows. Where the page may not (http beyond this machine), it selects it instead. */
-export function copyButton(source: HTMLElement, texts: Texts): HTMLButtonElement {
+/**
+ * A button that copies what a node shows. Where the page may not (http beyond this machine), it selects it instead.
+ *
+ * @param read the text, where what is shown is not all of it as it is
+ */
+export function copyButton(source: HTMLElement, texts: Texts, read = (): string => source.textContent): HTMLButtonElement {
   const node = button("quiet", () => {
     void run();
   });
   const run = async (): Promise<void> => {
-    if (!(await copy(source))) return;
+    if (!(await copy(source, read()))) return;
     texts.put(node, "text", "copy.done");
     setTimeout(() => texts.put(node, "text", "copy.do"), SHOWN_MS);
   };
@@ -17,9 +21,9 @@ export function copyButton(source: HTMLElement, texts: Texts): HTMLButtonElement
   return node;
 }
 
-async function copy(source: HTMLElement): Promise<boolean> {
+async function copy(source: HTMLElement, text: string): Promise<boolean> {
   try {
-    await navigator.clipboard.writeText(source.textContent);
+    await navigator.clipboard.writeText(text);
     return true;
   } catch {
     getSelection()?.selectAllChildren(source);

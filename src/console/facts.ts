@@ -1,6 +1,7 @@
 import { showPosition } from "./course.ts";
 import { element } from "./element.ts";
 import type { Present } from "./presence.ts";
+import { revealedNodes } from "./sign-nodes.ts";
 import type { Texts } from "./texts.ts";
 
 /** Names that are shown; of more only the number. */
@@ -27,7 +28,7 @@ export class Facts {
     this.#texts.put(this.#here, "text", "facts.here", String(present.count));
     const { members } = present;
     for (const { id, connections } of members.slice(0, MAX_NAMES)) {
-      this.#names.append(element("bdi", "", id === "" ? "“”" : id), connections > 1 ? ` ×${connections} ` : " ");
+      this.#names.append(element("bdi", "", ...(id === "" ? ["“”"] : revealedNodes(id))), connections > 1 ? ` ×${connections} ` : " ");
     }
     const named = members.reduce((sum, { connections }) => sum + connections, 0);
     if (members.length > MAX_NAMES) this.#say("facts.more", members.length - MAX_NAMES);

@@ -6,7 +6,9 @@ import type { Arrival } from "./entries.ts";
 import { hexDump, showBytes } from "./hex.ts";
 import { icon } from "./icon.ts";
 import type { Mark } from "./mark.ts";
-import { prettyJson } from "./pretty-json.ts";
+import { prettyJson, type Piece } from "./pretty-json.ts";
+import { revealedNodes } from "./sign-nodes.ts";
+import { revealedText } from "./signs.ts";
 import type { Texts } from "./texts.ts";
 
 /** What of a text stands in its line; the rest is shown when somebody asks. */
@@ -67,7 +69,7 @@ function fill(node: HTMLElement, data: string | ArrayBuffer, texts: Texts): void
   if (data === "") node.append(note("row.empty", texts));
   const shown = cut(data);
   // Signs that turn the direction around must not reach what the page itself says behind them.
-  node.append(element("bdi", "", shown));
+  node.append(element("bdi", "", ...revealedNodes(shown)));
   if (shown.length < data.length) node.append(note("row.all", texts, showBytes(new Blob([data]).size)));
 }
 
@@ -99,20 +101,24 @@ function detailsOf({ data, atMs, position }: Arrival, texts: Texts): HTMLElement
   const place = element("span", "position", position === null ? "" : showPosition(position));
   place.title = position ?? "";
   facts.append(came, place, element("span", "", showBytes(size)));
-  if (typeof data !== "string") body.append(hexDump(new Uint8Array(data)));
+  // What is copied is the true text, without escapes.
+  let copied = typeof data === "string" ? data : hexDump(new Uint8Array(data));
+  if (typeof data !== "string") body.append(copied);
   else {
     const pieces = prettyJson(data);
-    if (pieces === undefined) body.append(data);
+    if (pieces === undefined) body.append(...revealedNodes(data));
     else {
       const showPretty = (): void => {
-        if (pieces.length > MAX_COLOURED) body.textContent = pieces.map((piece) => piece.text).join("");
-        else body.replaceChildren(...pieces.map(({ kind, text }) => (kind === "other" ? text : element("span", `json-${kind}`, text))));
+        copied = pieces.map((piece) => piece.text).join("");
+        if (pieces.length > MAX_COLOURED) body.textContent = revealedText(copied);
+        else body.replaceChildren(...pieces.map(jsonNode));
       };
       const raw = button("quiet", () => {
         const isPretty = raw.ariaPressed !== "true";
         raw.ariaPressed = String(isPretty);
-        if (isPretty) body.textContent = data;
-        else showPretty();
+        if (!isPretty) return showPretty();
+        copied = data;
+        body.replaceChildren(...revealedNodes(data));
       });
       raw.ariaPressed = "false";
       texts.put(raw, "text", "row.raw");
@@ -120,6 +126,11 @@ function detailsOf({ data, atMs, position }: Arrival, texts: Texts): HTMLElement
       showPretty();
     }
   }
-  facts.append(copyButton(body, texts));
+  facts.append(copyButton(body, texts, () => copied));
   return element("div", "details", facts, body);
+}
+
+/** A token turns nothing around but itself. */
+function jsonNode({ kind, text }: Piece): Node | string {
+  return kind === "other" ? text : element("bdi", `json-${kind}`, ...revealedNodes(text));
 }

@@ -3,6 +3,7 @@ import { copyButton } from "./copying.ts";
 import { button, element } from "./element.ts";
 import type { State } from "./link.ts";
 import type { Reason } from "./reason.ts";
+import { revealedNodes } from "./sign-nodes.ts";
 import type { Texts } from "./texts.ts";
 
 export interface StripActions {
@@ -57,7 +58,7 @@ export class Strip {
     }
     // Of a close that says where one was it is a position, which the marks speak of.
     if (detail !== undefined && detail !== "" && !(code !== undefined && /^\S+-\d+$/.test(detail))) {
-      words.append(" ", element("span", "detail", detail));
+      words.append(" ", element("span", "detail", ...revealedNodes(detail)));
     }
     return words;
   }

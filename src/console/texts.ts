@@ -1,4 +1,5 @@
 import { chinese } from "./chinese.ts";
+import { revealedText } from "./signs.ts";
 import { english, type Word } from "./words.ts";
 
 export type Tongue = "en" | "zh";
@@ -24,7 +25,7 @@ export class Texts {
 
   say(word: Word, values: readonly string[] = []): string {
     const text: string = (this.#tongue === "zh" ? chinese : english)[word];
-    return text.replace(/\{(\d)\}/g, (_, index: string) => values[Number(index)] ?? "");
+    return text.replace(/\{(\d)\}/g, (_, index: string) => revealedText(values[Number(index)] ?? ""));
   }
 
   /** Puts a word on a node, as its text or one of its attributes. */

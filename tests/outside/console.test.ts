@@ -248,6 +248,24 @@ describe("what stands in a message", () => {
     expect(await page.title()).toBe("Lockstep");
   });
 
+  test("has no sign that is not seen, and is copied as it is", async () => {
+    const instance = await start();
+    const options = { permissions: ["clipboard-read", "clipboard-write"] };
+    const { page } = await Console.open(instance.url, "#rooms/a%E2%80%AEb", options);
+    const panel = new Panel(page.getByRole("region", { name: "rooms/a%E2%80%AEb", exact: true }));
+    await panel.is("open");
+    await instance.publish("rooms/a%E2%80%AEb", '{"a\u202e":"\u200bשלום\u2066"}');
+    await panel.shows('{"a\\u202e":"\\u200bשלום\\u2066"}');
+    await panel.node.getByRole("button", { name: "Details" }).click();
+    const body = panel.node.locator(".details pre");
+    expect(await body.textContent()).toBe('{\n  "a\\u202e": "\\u200bשלום\\u2066"\n}');
+    expect(await body.locator(".sign").allTextContents()).toEqual(["\\u202e", "\\u200b", "\\u2066"]);
+    expect(await body.locator("bdi").count()).toBe(2);
+    await panel.node.getByRole("button", { name: "Copy", exact: true }).click();
+    await panel.node.getByRole("button", { name: "Copied" }).waitFor();
+    expect(await page.evaluate<string>("navigator.clipboard.readText()")).toBe('{\n  "a\u202e": "\u200bשלום\u2066"\n}');
+  });
+
   test("turns nothing around but itself", async () => {
     const instance = await start();
     const { page, panel } = await openRoom(instance);
