@@ -650,6 +650,38 @@ describe("a reader", () => {
   });
 });
 
+describe("a page that is magnified to 400 %", () => {
+  const options = { viewport: { width: 320, height: 256 } };
+  /** Names of what can be pressed or written into, but in the messages, which scroll, and is cut off by the window or its panel. */
+  const cut = `[...document.querySelectorAll("button, input, select, textarea, nav a")].filter((node) => {
+    if (node.getClientRects().length === 0 || node.closest(".log") !== null) return false;
+    const { left, right, top, bottom } = node.getBoundingClientRect();
+    const around = node.closest(".panel")?.getBoundingClientRect() ?? { left: 0, right: innerWidth, top: -1e9, bottom: 1e9 };
+    return left < Math.max(0, around.left) || right > Math.min(innerWidth, around.right) || top < around.top || bottom > around.bottom;
+  }).map((node) => node.ariaLabel || node.textContent)`;
+
+  test.each(["en-GB", "zh-CN"])("is laid out anew, without scrolling sideways, and nothing of it is cut (%s)", async (locale) => {
+    const instance = await start();
+    const { page } = await Console.open(instance.url, "#rooms/a&rooms/a-room-with-a-long-name&no/such/channel", { ...options, locale });
+    const panel = new Panel(page.getByRole("region", { name: "rooms/a", exact: true }));
+    await instance.publish("rooms/a", "x".repeat(3000));
+    await waitFor("the message", async () => (await panel.texts()).length === 1);
+    expect(await page.evaluate<number>("document.documentElement.scrollWidth")).toBe(320);
+    expect(await page.evaluate<string[]>(cut)).toEqual([]);
+    await panel.send("written there");
+    await panel.shows("written there");
+    await panel.node.scrollIntoViewIfNeeded();
+    const isInLog = `(() => {
+      const log = document.querySelector(".log").getBoundingClientRect();
+      const row = [...document.querySelectorAll(".panel:first-child .row")].at(-1).getBoundingClientRect();
+      return row.top >= log.top && row.bottom <= log.bottom;
+    })()`;
+    await waitFor("it to be in sight", async () => page.evaluate<boolean>(isInLog));
+    expect(await panel.node.locator(".newer").isHidden()).toBe(true);
+    expect(await page.evaluate<number>("document.documentElement.scrollWidth")).toBe(320);
+  });
+});
+
 describe("many messages", () => {
   test("go when their channel is closed", async () => {
     const { page, panel } = await openRoom(await start());
