@@ -121,6 +121,14 @@ describe("the course on a channel with history", () => {
     expect(course.position).toBeUndefined();
   });
 
+  test("says where the history has begun anew", () => {
+    const course = new Course();
+    const at = (epoch: string, offset: number): boolean => course.begin({ position: { epoch, offset }, resumed: false });
+    expect([at("e", 7), at("e", 900), at("f", 1), at("f", 1)]).toEqual([false, false, true, false]);
+    course.forget();
+    expect(at("g", 1)).toBe(false);
+  });
+
   test("takes only what is a hello for one", () => {
     expect(parseHello('{"position":"e-1","resumed":false}')?.resumed).toBe(false);
     for (const text of ["", "null", '"e-1"', '{"position":null,"resumed":null}', '{"position":"nonsense"}']) {

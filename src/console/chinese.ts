@@ -74,6 +74,7 @@ export const chinese: Readonly<Record<Word, string>> = {
   "mark.joinedAt": "已加入,位置 {0}",
   "mark.resumed": "已恢复:没有遗漏",
   "mark.gap": "已恢复:此处可能有消息遗漏,历史没有保留到那么早",
+  "mark.anew": "已恢复:此处可能有消息遗漏,该频道的历史已重新开始",
   "mark.noHistory": "已恢复:此处可能有消息遗漏,该频道不保留历史",
   "mark.unconfirmed": "已发送但未确认,可能没有人收到:{0}",
   "facts.here": "{0} 个连接",

@@ -38,8 +38,11 @@ export class Course {
     return this.#position === undefined ? undefined : formatPosition(this.#position.epoch, this.#position.offset);
   }
 
-  begin({ position }: Hello): void {
+  /** @returns whether the history was begun anew since the position that was asked for */
+  begin({ position }: Hello): boolean {
+    const isAnew = this.#position !== undefined && this.#position.epoch !== position.epoch;
     this.#position = position;
+    return isAnew;
   }
 
   /** Counts one message. */

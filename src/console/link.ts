@@ -16,6 +16,8 @@ export interface Beginning {
   /** Null on channels without history. */
   readonly position: string | null;
   readonly resumed: boolean | null;
+  /** Whether the server keeps another history than the one before. */
+  readonly anew: boolean;
   /** Whether there was one before, which this one goes on from. */
   readonly returning: boolean;
 }
@@ -132,15 +134,15 @@ export class Link {
       clearTimeout(this.#timer);
       openedMs = Date.now();
       this.#set({ at: "open" });
-      if (!history) this.#begin(null, null);
+      if (!history) this.#begin(null, null, false);
     });
     socket.addEventListener("message", ({ data }: MessageEvent<string | ArrayBuffer>) => {
       if (attempt !== this.#attempt) return;
       if (expectsHello) {
         expectsHello = false;
         const hello = typeof data === "string" ? parseHello(data) : undefined;
-        if (hello !== undefined) this.#course.begin(hello);
-        this.#begin(this.#course.position ?? null, hello?.resumed ?? null);
+        const isAnew = hello !== undefined && this.#course.begin(hello);
+        this.#begin(this.#course.position ?? null, hello?.resumed ?? null, isAnew);
         return;
       }
       this.#course.advance();
@@ -161,8 +163,8 @@ export class Link {
     return this.#history === true ? this.#course.query(this.#recent) : "";
   }
 
-  #begin(position: string | null, resumed: boolean | null): void {
-    this.#listener.began({ position, resumed, returning: this.#returning });
+  #begin(position: string | null, resumed: boolean | null, anew: boolean): void {
+    this.#listener.began({ position, resumed, anew, returning: this.#returning });
     this.#returning = true;
   }
 

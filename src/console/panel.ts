@@ -156,13 +156,13 @@ export class Panel implements LinkListener {
     }
   }
 
-  began({ position, resumed, returning }: Beginning): void {
+  began({ position, resumed, anew, returning }: Beginning): void {
     this.#replay.hidden = this.#link.history === false;
     if (!returning) {
       this.#mark("plain", position === null ? "mark.joined" : "mark.joinedAt", ...(position === null ? [] : [showPosition(position)]));
     } else if (position === null) this.#mark("warn", "mark.noHistory");
     else if (resumed === true) this.#mark("good", "mark.resumed");
-    else this.#mark("warn", "mark.gap");
+    else this.#mark("warn", anew ? "mark.anew" : "mark.gap");
     this.#markUnconfirmed();
   }
 

@@ -74,6 +74,7 @@ export const english = {
   "mark.joinedAt": "Joined at position {0}",
   "mark.resumed": "Back again: nothing is missing",
   "mark.gap": "Back again: messages may be missing here, the history does not reach back so far",
+  "mark.anew": "Back again: messages may be missing here, the channel's history has begun anew",
   "mark.noHistory": "Back again: messages may be missing here, this channel keeps no history",
   "mark.unconfirmed": "Sent, but never confirmed, so perhaps heard by nobody: {0}",
   "facts.here": "{0} here",

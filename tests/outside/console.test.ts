@@ -423,7 +423,7 @@ describe("a connection that is lost", () => {
     await first.drain();
     const second = await start({ env });
     await second.publish("rooms/a", "of another epoch");
-    await panel.says(/^Back again: messages may be missing here, the history/);
+    await panel.says(/^Back again: messages may be missing here, the channel's history has begun anew$/);
     await panel.shows("of another epoch");
   });
 
