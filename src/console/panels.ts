@@ -4,6 +4,9 @@ import { Panel, type PanelActions } from "./panel.ts";
 import type { Server } from "./server.ts";
 import type { Texts } from "./texts.ts";
 
+/** Channels that an address may open: another's link is not to make a browser open connections without an end. */
+const MAX_NAMED = 8;
+
 /** The channels on the page, side by side. The page's address names them after the `#`, so that it can be passed on; a token never is in it. */
 export class Panels {
   readonly #node = part("panels", HTMLElement);
@@ -52,9 +55,12 @@ export class Panels {
     return panel;
   }
 
-  /** Joins what the page's address names. */
+  /** Joins what the page's address names, while the page has fewer than an address may open. */
   joinNamed(): void {
-    for (const path of location.hash.slice(1).split("&")) this.join(path);
+    for (const path of location.hash.slice(1).split("&")) {
+      if (this.#all.length >= MAX_NAMED) return;
+      this.join(path);
+    }
   }
 
   #close(panel: Panel): void {

@@ -341,6 +341,17 @@ describe("a channel's name", () => {
     for (const name of names) await console.panel(name).shows(`to ${name}`);
   });
 
+  test("stands in an address with seven others at most", async () => {
+    const { url } = await start();
+    const names = Array.from({ length: 30 }, (_, index) => `rooms/${index}`);
+    const console = await Console.open(url, `#${names.join("&")}`);
+    await console.panel("rooms/7").is("open");
+    expect(await console.page.getByRole("region").count()).toBe(8);
+    expect(console.page.url()).toBe(`${url}/#${names.slice(0, 8).join("&")}`);
+    await console.join("rooms/8");
+    await console.panel("rooms/8").is("open");
+  });
+
   test("that leads nowhere is refused in words", async () => {
     const { url } = await start();
     const console = await Console.open(url);
