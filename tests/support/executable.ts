@@ -10,7 +10,7 @@ let built: Promise<string> | undefined;
 export function executable(): Promise<string> {
   built ??= (async () => {
     const ready = process.env["LOCKSTEP_EXECUTABLE"];
-    if (ready !== undefined) return resolve(root, ready);
+    if (ready !== undefined && ready !== "") return resolve(root, ready);
     const build = Bun.spawn([process.execPath, "run", "build"], { cwd: root, stdout: "ignore", stderr: "pipe" });
     if ((await build.exited) !== 0) throw new Error(`the build failed: ${await new Response(build.stderr).text()}`);
     return join(root, "dist/lockstep");
