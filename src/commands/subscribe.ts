@@ -39,8 +39,8 @@ Examples:
   lockstep subscribe --json http://localhost:9001/rooms/lobby >> lobby.ndjson
   lockstep subscribe --json --since "$(tail -n 1 lobby.ndjson | jq -r .id)" http://localhost:9001/rooms/lobby >> lobby.ndjson
 
-Exit codes: 0 stopped by SIGINT or SIGTERM (standard error names the position to go on from) or its reader has gone, 1 it failed,
-2 the words are wrong.
+Exit codes: 0 stopped by SIGINT, SIGTERM or SIGHUP (standard error names the position to go on from) or its reader has gone, which
+is noticed with the next message, 1 it failed, 2 the words are wrong.
 `;
 
 /** How long the last lines and the goodbye may take, where whoever reads does not read on. */
@@ -70,12 +70,13 @@ export async function subscribe(words: readonly string[], { since, recent, json 
     say: mention,
     deliver: (message, id) => output.write(format(message, id), id),
   });
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => stopped.resolve(0));
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => stopped.resolve(0));
   const ended = await Promise.race([stopped.promise, subscription.run()]);
   subscription.stop();
   await within(GOODBYE_MS, output.settled());
   if (typeof ended === "string") complain(ended);
-  if (!output.failed && output.written !== null) mention(`stopped; --since ${output.written} goes on from here`);
+  const reached = output.written ?? (ended === 0 ? subscription.began : null);
+  if (!output.failed && reached !== null) mention(`stopped; --since ${reached} goes on from here`);
   // What nobody reads would keep the process alive, and so would a server that does not answer the goodbye.
   return process.exit(typeof ended === "number" ? ended : 1);
 }

@@ -35,6 +35,9 @@ export class Subscription {
   #position: Position | undefined;
   /** What the next connection asks for. */
   #query: string;
+  /** Where it began, while nothing was delivered. */
+  #began: string | null = null;
+  #delivered = false;
   #joined = false;
   #paused = false;
   #stopped = false;
@@ -45,6 +48,11 @@ export class Subscription {
     const { from } = options;
     if (from === undefined) this.#query = "";
     else this.#query = "since" in from ? `?since=${encodeURIComponent(from.since)}` : `?recent=${from.recent}`;
+  }
+
+  /** The position after which the first message was, or would be, delivered; null on a channel without history. */
+  get began(): string | null {
+    return this.#began;
   }
 
   /** Goes on until `stop`, which resolves to nothing, or until it makes no sense any more: then it resolves to the reason. */
@@ -108,12 +116,14 @@ export class Subscription {
     }
     this.#joined = true;
     this.#position = position;
+    if (!this.#delivered) this.#began = position === undefined ? null : formatPosition(position.epoch, position.offset);
     this.#aim();
   }
 
   #received(message: Message): void {
     if (this.#stopped) return;
     this.#backOff.reset();
+    this.#delivered = true;
     if (this.#position === undefined) {
       this.#options.deliver(message, null);
       return;

@@ -50,6 +50,18 @@ describe.each([...buses])("publish and subscribe on $name", (bus) => {
     expect(subscriber.notes).toEqual([`lockstep: stopped; --since ${epoch}-3 goes on from here`]);
   });
 
+  test("who stops before a message has come is told where to go on, too", async () => {
+    await run(["publish", `${url}/rooms/early`, "before"]);
+    const early = await SubscriberProcess.start([`${url}/rooms/early`]);
+    await joined(instance, 1);
+    expect(await early.end("SIGHUP")).toBe(0);
+    const since = /--since (\S+-1) goes on/.exec(early.notes.join(" "))?.[1] ?? "";
+    expect((await run(["publish", `${url}/rooms/early`, "after"])).code).toBe(0);
+    const again = await SubscriberProcess.start([`${url}/rooms/early`, "--since", since]);
+    expect(await again.receive(1)).toEqual(["after"]);
+    expect(await again.end("SIGTERM")).toBe(0);
+  });
+
   test("a channel without history is written as well, and its messages have no position", async () => {
     const subscriber = await SubscriberProcess.start([`${url}/7`, "--json"]);
     await joined(instance, 1);

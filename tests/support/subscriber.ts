@@ -76,7 +76,7 @@ export class SubscriberProcess {
     return this.#child.exited;
   }
 
-  end(signal: "SIGINT" | "SIGTERM" | "SIGKILL" = "SIGINT"): Promise<number> {
+  end(signal: "SIGHUP" | "SIGINT" | "SIGKILL" | "SIGTERM" = "SIGINT"): Promise<number> {
     this.#child.kill(signal);
     return this.exited();
   }
