@@ -6,7 +6,6 @@ const shapes = {
   clear: "M3 4.5h10M6.5 4.5v-2h3v2M4.5 4.5l.6 9h5.8l.6-9",
   leave: "M8 2.5v5M4.6 4.6a4.8 4.8 0 1 0 6.8 0",
   close: "M4 4l8 8M12 4l-8 8",
-  open: "M6 4l4 4-4 4",
   send: "M8 13V3M4 7l4-4 4 4",
 } as const;
 

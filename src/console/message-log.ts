@@ -33,7 +33,9 @@ export class MessageLog {
   #shownFirst = 1;
   #next = 1;
   #isDue = false;
+  /** Where the list stood at the last look, and how high it was. */
   #lastTop = 0;
+  #lastHeight = 0;
   /** When a person last turned the wheel, dragged or pressed a key here; while a button is down on the scroll bar, for ever. */
   #actedMs = Number.NEGATIVE_INFINITY;
 
@@ -111,7 +113,7 @@ export class MessageLog {
 
   #toEnd(): void {
     this.#list.scrollTop = this.#list.scrollHeight;
-    this.#lastTop = this.#list.scrollTop;
+    this.#look();
   }
 
   #append(entries: readonly Entry[]): void {
@@ -162,14 +164,20 @@ export class MessageLog {
     const isAtEnd = scrollHeight - scrollTop - clientHeight < NEAR_END;
     if (this.#pace === "held" && isAtEnd) this.follow();
     else if (this.#pace === "following" && !isAtEnd && scrollTop < this.#lastTop - 1) {
-      // Blocks that come into sight may turn out higher or lower than was thought, and move all others a little; so does no reader.
-      // The browser's own search goes far.
-      const isReader = performance.now() - this.#actedMs < ACT_MS || this.#lastTop - scrollTop > clientHeight;
+      // Blocks that come into sight may turn out lower than was thought, and move the end up by as much; so does no reader. The browser's
+      // own search goes far.
+      const shrunk = Math.max(0, this.#lastHeight - scrollHeight);
+      const isReader = performance.now() - this.#actedMs < ACT_MS || this.#lastTop - scrollTop - shrunk > clientHeight;
       if (isReader) this.#hold();
       else this.#toEnd();
       return;
     }
-    this.#lastTop = scrollTop;
+    this.#look();
+  }
+
+  #look(): void {
+    this.#lastTop = this.#list.scrollTop;
+    this.#lastHeight = this.#list.scrollHeight;
   }
 
   #hold(): void {

@@ -4,7 +4,6 @@ import { showPosition } from "./course.ts";
 import { button, element } from "./element.ts";
 import type { Arrival } from "./entries.ts";
 import { hexDump, showBytes } from "./hex.ts";
-import { icon } from "./icon.ts";
 import type { Mark } from "./mark.ts";
 import { prettyJson, type Piece } from "./pretty-json.ts";
 import { revealedNodes } from "./sign-nodes.ts";
@@ -30,7 +29,7 @@ export function markRow(mark: Mark, texts: Texts): HTMLElement {
 export function messageRow(arrival: Arrival, texts: Texts, onOpen: () => void): HTMLElement {
   const { data, atMs, position, own } = arrival;
   const text = element("span", "text");
-  const opener = button("opener", () => toggle(), icon("open"));
+  const opener = button("opener", () => toggle());
   opener.tabIndex = -1;
   opener.ariaExpanded = "false";
   texts.put(opener, "label", "row.details");

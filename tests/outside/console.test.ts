@@ -729,10 +729,8 @@ describe("many messages", () => {
       const instance = await start({ toml: '[limits]\nmessages_per_second = 0\n\n[[channels]]\npath = "rooms/{room}"\n' });
       const { page, panel } = await openRoom(instance);
       const sender = await instance.join("rooms/a");
-      for (let count = 1; count <= 10_500; count += 1) {
-        sender.send(`message ${count}`);
-        if (count % 500 === 0) await newest(page, `message ${count}`);
-      }
+      for (let count = 1; count <= 10_500; count += 1) sender.send(`message ${count}`);
+      await newest(page, "message 10500");
       await panel.node.getByText("500 older messages are gone from it.").waitFor();
       expect(await panel.node.locator(".row").count()).toBe(10_000);
       expect(await panel.node.locator(".row .text").first().textContent()).toBe("message 501");
@@ -754,5 +752,19 @@ describe("many messages", () => {
       expect(await panel.node.locator(".newer").isHidden()).toBe(true);
     },
     3 * SLOW_MS,
+  );
+
+  test(
+    "are followed though the page took their lines for much higher than they are",
+    async () => {
+      const instance = await start({ toml: '[limits]\nmessages_per_second = 0\n\n[[channels]]\npath = "rooms/{room}"\n' });
+      const { page, panel } = await openRoom(instance);
+      await page.evaluate(`document.styleSheets[0].insertRule(".block { contain-intrinsic-size: auto 9000px !important }", 0); undefined`);
+      const sender = await instance.join("rooms/a");
+      for (let count = 1; count <= 3000; count += 1) sender.send(`message ${count}`);
+      await newest(page, "message 3000");
+      expect(await panel.node.locator(".newer").isHidden()).toBe(true);
+    },
+    SLOW_MS,
   );
 });
