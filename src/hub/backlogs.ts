@@ -1,6 +1,6 @@
 import type { LocalChannel } from "./local-channel.ts";
 
-const CHECK_MS = 50;
+const CHECK_MS = 250;
 const MIN_CHECK_BYTES = 16_384;
 
 export interface BacklogLimits {
@@ -8,7 +8,7 @@ export interface BacklogLimits {
   readonly slowConsumerBytes: number;
 }
 
-/** Looks at what waits for the clients of channels: whenever a quarter of what may wait was delivered on one, and every 50 ms. */
+/** Looks at what waits for the clients of channels: whenever a quarter of what may wait was delivered on one, and every 250 ms. */
 export class Backlogs {
   readonly #limits: BacklogLimits;
   readonly #unchecked = new Set<LocalChannel>();
