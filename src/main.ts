@@ -31,10 +31,12 @@ const commands: Readonly<Record<string, Command>> = {
 
 async function run(words: readonly string[]): Promise<number> {
   const { values, positionals } = parseWords(words);
-  const [name, ...rest] = positionals;
+  // What a person types who does not know the flag.
+  const asks = values.help === true || positionals[0] === "help";
+  const [name, ...rest] = positionals[0] === "help" ? positionals.slice(1) : positionals;
   const command = Object.hasOwn(commands, name ?? "serve") ? commands[name ?? "serve"] : undefined;
   if (command === undefined) throw new UsageError(`unknown command ${JSON.stringify(name)}; see lockstep --help`);
-  if (values.help === true) {
+  if (asks) {
     writeHelp(name === undefined ? HELP : command.help);
     return 0;
   }

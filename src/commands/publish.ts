@@ -20,7 +20,7 @@ Usage:
   -       all of standard input as one message, its last line break included: text where it is UTF-8, else binary
 
 Options:
-  --timeout DURATION     how long all of it may take; 15s if left out
+  --timeout DURATION     how long the server may take, all attempts together, once the message is read; 15s if left out
   --idempotency-key KEY  1 to 128 characters, on channels with history: the server publishes once for a key, whoever repeats it
                          within a minute. With a key, what broke on the way, or was not confirmed, is tried again until the
                          time is over. Without one there is one attempt.

@@ -24,7 +24,10 @@ export function parseWords(words: readonly string[]) {
   try {
     return parseArgs({ args: [...words], allowPositionals: true, options });
   } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
+    const [what = ""] = (error instanceof Error ? error.message : String(error)).split(/\. |\n/);
+    throw new UsageError(
+      `${what.charAt(0).toLowerCase()}${what.slice(1)}; see lockstep --help (what only begins with a dash stands after --)`,
+    );
   }
 }
 

@@ -77,6 +77,25 @@ describe("the words", () => {
     expect(stderr).not.toContain("secret");
   });
 
+  test("an option that nobody knows is named", async () => {
+    const { code, stderr } = await run(["publish", "http://localhost/a", "-5"]);
+    expect([code, stderr]).toEqual([
+      2,
+      "lockstep: unknown option '-5'; see lockstep --help (what only begins with a dash stands after --)\n",
+    ]);
+  });
+
+  test.each([
+    [["help"], ["--help"]],
+    [
+      ["help", "publish"],
+      ["publish", "--help"],
+    ],
+  ])("%p is %p", async (words, flags) => {
+    const { code, stdout } = await run(words);
+    expect([code, stdout]).toEqual([0, (await run(flags)).stdout]);
+  });
+
   test("a credential that cannot be one is wrong, and not repeated", async () => {
     const { code, stderr } = await run(["publish", "http://localhost/a", "x"], { LOCKSTEP_TOKEN: "my secret\nX-More: header" });
     expect([code, stderr]).toEqual([2, expect.stringMatching(/^lockstep: LOCKSTEP_TOKEN holds [^\n]+\n$/)]);
