@@ -1,18 +1,18 @@
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { cpSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import type { History } from "../src/bus/bus.ts";
-import { openBus } from "../src/bus/open.ts";
-import { Counts } from "../src/counts.ts";
-import { Log } from "../src/log.ts";
-import { Client, frame } from "./support/client.ts";
-import { Server } from "./support/executable.ts";
-import { Instance } from "./support/instance.ts";
-import { Proxy } from "./support/proxy.ts";
-import { randomNumbers } from "./support/random.ts";
-import { RedisServer } from "./support/redis.ts";
-import { ResumingClient } from "./support/resuming-client.ts";
-import { waitFor } from "./support/wait.ts";
+import type { History } from "../../src/bus/bus.ts";
+import { openBus } from "../../src/bus/open.ts";
+import { Counts } from "../../src/counts.ts";
+import { Log } from "../../src/log.ts";
+import { Client, frame } from "../support/client.ts";
+import { Server } from "../support/executable.ts";
+import { Instance } from "../support/instance.ts";
+import { Proxy } from "../support/proxy.ts";
+import { randomNumbers } from "../support/random.ts";
+import { RedisServer } from "../support/redis.ts";
+import { ResumingClient } from "../support/resuming-client.ts";
+import { waitFor } from "../support/wait.ts";
 
 setDefaultTimeout(120_000);
 

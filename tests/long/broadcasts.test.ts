@@ -1,15 +1,15 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { Cron } from "croner";
 import type { Redis } from "ioredis";
-import { formatTime, lastDue } from "../src/broadcasts.ts";
-import type { Bus, Tick } from "../src/bus/bus.ts";
-import { openBus } from "../src/bus/open.ts";
-import { Counts } from "../src/counts.ts";
-import { Log } from "../src/log.ts";
-import { Server } from "./support/executable.ts";
-import { Instance } from "./support/instance.ts";
-import { RedisServer } from "./support/redis.ts";
-import { waitFor } from "./support/wait.ts";
+import { formatTime, lastDue } from "../../src/broadcasts.ts";
+import type { Bus, Tick } from "../../src/bus/bus.ts";
+import { openBus } from "../../src/bus/open.ts";
+import { Counts } from "../../src/counts.ts";
+import { Log } from "../../src/log.ts";
+import { Server } from "../support/executable.ts";
+import { Instance } from "../support/instance.ts";
+import { RedisServer } from "../support/redis.ts";
+import { waitFor } from "../support/wait.ts";
 
 // Also for a plain `bun test`: bunfig.toml's own `timeout` is ignored.
 setDefaultTimeout(30_000);

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { connect } from "node:net";
 import type { Redis } from "ioredis";
-import { Client, frame } from "./support/client.ts";
-import { Instance } from "./support/instance.ts";
-import { RedisServer } from "./support/redis.ts";
-import { waitFor, whileNothingHappens } from "./support/wait.ts";
+import { Client, frame } from "../support/client.ts";
+import { Instance } from "../support/instance.ts";
+import { RedisServer } from "../support/redis.ts";
+import { waitFor, whileNothingHappens } from "../support/wait.ts";
 
 // Also for a plain `bun test`: bunfig.toml's own `timeout` is ignored.
 setDefaultTimeout(30_000);

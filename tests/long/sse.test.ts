@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { connect } from "node:net";
-import { formatMessage, formatOpening, formatReset } from "../src/clients/event-format.ts";
-import { buses } from "./buses.ts";
-import { EventClient } from "./support/event-client.ts";
-import { Instance } from "./support/instance.ts";
-import { RedisServer } from "./support/redis.ts";
-import { waitFor } from "./support/wait.ts";
+import { formatMessage, formatOpening, formatReset } from "../../src/clients/event-format.ts";
+import { buses } from "../buses.ts";
+import { EventClient } from "../support/event-client.ts";
+import { Instance } from "../support/instance.ts";
+import { RedisServer } from "../support/redis.ts";
+import { waitFor } from "../support/wait.ts";
 
 setDefaultTimeout(40_000);
 
