@@ -1,6 +1,7 @@
 import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
 import { Link, type State } from "../src/console/link.ts";
 import { Server } from "../src/console/server.ts";
+import { Instance } from "./support/instance.ts";
 import { waitFor } from "./support/wait.ts";
 
 setDefaultTimeout(20_000);
@@ -62,6 +63,37 @@ test("connections that end as soon as they are open are waited for longer and lo
   const { waits } = watch(url);
   await waitFor("four closes", () => waits.length === 4);
   expect(waits[3]).toBeGreaterThan(950);
+});
+
+test("a channel that begins or ends to keep history is asked again, and shown as what it is", async () => {
+  const plain = '[[channels]]\npath = "rooms/{room}"\n';
+  const kept = `${plain}history = { size = 10, ttl = "1m" }\n`;
+  const instance = await Instance.start({ toml: plain });
+  ends.push(() => instance.stop());
+  const came: [string, string | null][] = [];
+  const began: (string | null)[] = [];
+  const link = new Link("rooms/a", 0, new Server(`${instance.url}/`), {
+    changed() {},
+    began: ({ position }) => began.push(position),
+    received: (data, position) => came.push([typeof data === "string" ? data : "", position]),
+  });
+  ends.push(() => link.leave());
+  link.connect();
+  await waitFor("the connection", () => began.length === 1);
+  for (const [toml, text] of [
+    [kept, "kept"],
+    [plain, "plain"],
+    [kept, "kept again"],
+  ] as const) {
+    const before = began.length;
+    instance.reload({ toml });
+    await waitFor("its return", () => began.length === before + 1);
+    expect(link.history).toBe(toml === kept);
+    await instance.publish("rooms/a", text);
+    await waitFor("the message", () => came.at(-1)?.[0] === text);
+  }
+  expect(came.map(([, position]) => position?.replace(/^.+-/, "") ?? null)).toEqual(["1", null, "2"]);
+  expect(link.position).toBe(came[2]?.[1] ?? "");
 });
 
 test("who waits is let try at once when the server is well again", async () => {

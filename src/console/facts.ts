@@ -11,7 +11,7 @@ const MAX_NAMES = 30;
 export class Facts {
   readonly node: HTMLElement;
   readonly #texts: Texts;
-  readonly #here = element("span", "here");
+  readonly #here = element("span", "");
   readonly #names = element("span", "names");
   readonly #position = element("span", "position");
 

@@ -129,6 +129,8 @@ export class Link {
     this.#timer = setTimeout(() => socket.close(), OPENING_MS);
     let openedMs: number | undefined;
     let expectsHello = history;
+    // What it had counted to, where it kept history before, is no place any more.
+    if (!history) this.#course.forget();
     socket.addEventListener("open", () => {
       if (attempt !== this.#attempt) return;
       clearTimeout(this.#timer);
@@ -151,6 +153,8 @@ export class Link {
     socket.addEventListener("close", ({ code, reason }) => {
       if (attempt !== this.#attempt) return;
       this.#end();
+      // It may keep history since: then clients are told to come back.
+      if (code === 1013 && !history) this.#history = undefined;
       if (openedMs === undefined) void this.#askWhy(this.#attempt);
       else {
         if (Date.now() - openedMs >= SETTLED_MS) this.#failures = 0;

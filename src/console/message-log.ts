@@ -23,6 +23,8 @@ type Pace = "following" | "held" | "paused";
 export class MessageLog {
   readonly node: HTMLElement;
   readonly #list: HTMLElement;
+  /** Holds the blocks. */
+  readonly #lines = element("div", "lines");
   readonly #limit: HTMLElement;
   readonly #newer: HTMLButtonElement;
   readonly #entries: Entries;
@@ -47,7 +49,7 @@ export class MessageLog {
     this.#limit.hidden = true;
     const quiet = element("p", "nothing");
     texts.put(quiet, "text", "panel.quiet");
-    this.#list = element("div", "log", this.#limit, quiet);
+    this.#list = element("div", "log", this.#limit, quiet, this.#lines);
     this.#list.tabIndex = 0;
     this.#list.role = "log";
     // A busy channel read aloud line by line would never end.
@@ -59,8 +61,17 @@ export class MessageLog {
     for (const act of ["wheel", "touchmove", "keydown"] as const) {
       this.#list.addEventListener(act, () => (this.#actedMs = performance.now()), { passive: true });
     }
+    // At once: the next picture would stop a scroll that has only begun.
+    this.#list.addEventListener("wheel", ({ deltaY }) => (deltaY < 0 ? this.#holdUnlessWhole() : this.#releaseAtEnd()), { passive: true });
     this.#list.addEventListener("pointerdown", () => this.#press());
-    this.#list.addEventListener("keydown", (event) => this.#walk(event));
+    this.#list.addEventListener("keydown", (event) => {
+      if (/^(?:Home|PageUp|ArrowUp)$/.test(event.key) || (event.key === " " && event.shiftKey)) this.#holdUnlessWhole();
+      else if (event.key === "End") this.#releaseAtEnd();
+      this.#walk(event);
+    });
+    // Blocks get their true height when they come into sight, and what stands around the list gets more or less: both move the end.
+    const observer = new ResizeObserver(() => this.follows && this.changed());
+    for (const part of [this.#list, this.#lines]) observer.observe(part);
     this.node = element("div", "log-frame", this.#list, this.#newer);
   }
 
@@ -92,7 +103,7 @@ export class MessageLog {
   }
 
   clear(): void {
-    for (const block of this.#list.querySelectorAll(".block")) block.remove();
+    this.#lines.replaceChildren();
     this.#shownFirst = this.#next = this.#entries.first;
     this.#limit.hidden = true;
     this.follow();
@@ -117,13 +128,15 @@ export class MessageLog {
   }
 
   #append(entries: readonly Entry[]): void {
-    let block = this.#list.lastElementChild;
+    let block = this.#lines.lastElementChild;
     for (const entry of entries) {
-      if (block === null || !block.classList.contains("block") || block.childElementCount >= BLOCK_LINES) {
+      if (block === null || block.childElementCount >= BLOCK_LINES) {
         block = element("div", "block");
-        this.#list.append(block);
+        this.#lines.append(block);
       }
-      block.append("arrival" in entry ? messageRow(entry.arrival, this.#texts, () => this.#hold()) : markRow(entry.mark, this.#texts));
+      block.append(
+        "arrival" in entry ? messageRow(entry.arrival, this.#texts, (isOpen) => this.#toggled(isOpen)) : markRow(entry.mark, this.#texts),
+      );
       this.#next = entry.number + 1;
     }
   }
@@ -133,7 +146,7 @@ export class MessageLog {
     const { first, dropped } = this.#entries;
     this.#next = Math.max(this.#next, first);
     for (; this.#shownFirst < first; this.#shownFirst += 1) {
-      const block = this.#list.querySelector(".block");
+      const block = this.#lines.firstElementChild;
       block?.firstElementChild?.remove();
       if (block?.childElementCount === 0) block.remove();
     }
@@ -161,18 +174,23 @@ export class MessageLog {
 
   #scrolled(): void {
     const { scrollTop, scrollHeight, clientHeight } = this.#list;
-    const isAtEnd = scrollHeight - scrollTop - clientHeight < NEAR_END;
-    if (this.#pace === "held" && isAtEnd) this.follow();
+    const isAtEnd = this.#isAtEnd;
+    if (this.#pace === "held" && isAtEnd && scrollTop > this.#lastTop) this.follow();
     else if (this.#pace === "following" && !isAtEnd && scrollTop < this.#lastTop - 1) {
       // Blocks that come into sight may turn out lower than was thought, and move the end up by as much; so does no reader. The browser's
-      // own search goes far.
+      // own search goes far, or where nothing else moves.
       const shrunk = Math.max(0, this.#lastHeight - scrollHeight);
-      const isReader = performance.now() - this.#actedMs < ACT_MS || this.#lastTop - scrollTop - shrunk > clientHeight;
-      if (isReader) this.#hold();
+      const isFar = this.#lastTop - scrollTop - shrunk > clientHeight;
+      if (performance.now() - this.#actedMs < ACT_MS || scrollHeight === this.#lastHeight || isFar) this.#hold();
       else this.#toEnd();
       return;
     }
     this.#look();
+  }
+
+  get #isAtEnd(): boolean {
+    const { scrollTop, scrollHeight, clientHeight } = this.#list;
+    return scrollHeight - scrollTop - clientHeight < NEAR_END;
   }
 
   #look(): void {
@@ -180,8 +198,26 @@ export class MessageLog {
     this.#lastHeight = this.#list.scrollHeight;
   }
 
+  /** Where all is in sight there is nothing to go back to. */
+  #holdUnlessWhole(): void {
+    if (this.#list.scrollTop > 0) this.#hold();
+  }
+
+  /** A message was opened, which is to stay where it is, or closed again. */
+  #toggled(isOpen: boolean): void {
+    if (isOpen) this.#hold();
+    else this.#releaseAtEnd();
+  }
+
+  /** Who is at the end cannot scroll there. */
+  #releaseAtEnd(): void {
+    if (this.#pace === "held" && this.#isAtEnd) this.follow();
+  }
+
   #hold(): void {
-    if (this.#pace === "following") this.#set("held");
+    if (this.#pace !== "following") return;
+    this.#look();
+    this.#set("held");
   }
 
   #set(pace: Pace): void {

@@ -91,7 +91,7 @@ export class Panel implements LinkListener {
     this.#link.connect();
   }
 
-  /** Connects again where it is not connected and may be. */
+  /** Connects now where it waits to. */
   retry(): void {
     if (this.#link.state.at === "waiting") this.#link.connect();
   }

@@ -24,6 +24,8 @@ export class PresenceWatch {
 
   start(): void {
     this.stop();
+    // It may tell since.
+    this.#told = true;
     void this.#look(this.#round);
   }
 

@@ -26,7 +26,7 @@ export function markRow(mark: Mark, texts: Texts): HTMLElement {
 }
 
 /** A message in its line. What it holds is set out below when its button is pressed, and not before. */
-export function messageRow(arrival: Arrival, texts: Texts, onOpen: () => void): HTMLElement {
+export function messageRow(arrival: Arrival, texts: Texts, onToggle: (isOpen: boolean) => void): HTMLElement {
   const { data, atMs, position, own } = arrival;
   const text = element("span", "text");
   const opener = button("opener", () => toggle());
@@ -46,12 +46,12 @@ export function messageRow(arrival: Arrival, texts: Texts, onOpen: () => void): 
   const toggle = (): void => {
     if (details === undefined) {
       row.append((details = detailsOf(arrival, texts)));
-      onOpen();
     } else {
       details.remove();
       details = undefined;
     }
     opener.ariaExpanded = String(details !== undefined);
+    onToggle(details !== undefined);
   };
   text.addEventListener("click", () => {
     // Who selects a part of it wants that.

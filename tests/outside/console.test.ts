@@ -25,6 +25,12 @@ function newest(page: Page, text: string): Promise<unknown> {
   })`);
 }
 
+/** Pixels of the messages that are below the edge. */
+const TO_THE_END = `(() => {
+  const log = document.querySelector("[role=log]");
+  return Math.floor(log.scrollHeight - log.scrollTop - log.clientHeight);
+})()`;
+
 /** For what takes a browser as long as the machine is slow: here it matters that it comes, not when. */
 const SLOW_MS = 40_000;
 
@@ -65,6 +71,8 @@ class Console {
   }
 
   static async open(url: string, hash = "", options: BrowserContextOptions = {}): Promise<Console> {
+    // The runner ends it with a test that takes too long: the next ones are not to suffer for that.
+    if (!browser.isConnected()) browser = await launchChromium();
     const context = await browser.newContext({ locale: "en-GB", ...options });
     const opened = new Console(await context.newPage());
     Console.opened.push(opened);
@@ -764,6 +772,54 @@ describe("many messages", () => {
       for (let count = 1; count <= 3000; count += 1) sender.send(`message ${count}`);
       await newest(page, "message 3000");
       expect(await panel.node.locator(".newer").isHidden()).toBe(true);
+    },
+    SLOW_MS,
+  );
+
+  test(
+    "are followed to the last though the page took their lines for much lower than they are",
+    async () => {
+      const instance = await start({ toml: '[limits]\nmessages_per_second = 0\n\n[[channels]]\npath = "rooms/{room}"\n' });
+      const { page } = await openRoom(instance);
+      await page.evaluate(`document.styleSheets[0].insertRule(".block { contain-intrinsic-size: auto 100px !important }", 0); undefined`);
+      const sender = await instance.join("rooms/a");
+      for (const count of [99, 130, 250, 40]) {
+        for (let index = 1; index <= count; index += 1) sender.send(`${index} of ${count}\n2\n3\n4`);
+        await newest(page, `${count} of ${count}`);
+        await waitFor("the newest to be in sight", async () => (await page.evaluate(TO_THE_END)) === 0);
+      }
+    },
+    SLOW_MS,
+  );
+
+  test(
+    "are not what a key is lost in: the reader has the page at once, and it goes on at the end",
+    async () => {
+      const instance = await start({ toml: '[limits]\nmessages_per_second = 0\n\n[[channels]]\npath = "rooms/{room}"\n' });
+      const { page, panel } = await openRoom(instance);
+      const sender = await instance.join("rooms/a");
+      for (let count = 1; count <= 200; count += 1) sender.send(`message ${count}`);
+      await newest(page, "message 200");
+      const stream = setInterval(() => sender.send("more"), 12);
+      const newer = panel.node.locator(".newer");
+      await panel.node.locator(".log").focus();
+      for (const key of ["Home", "PageUp", "ArrowUp", "Home"]) {
+        await page.keyboard.press(key);
+        await newer.waitFor();
+        // Longer than the next pictures take, which would have torn it back.
+        await Bun.sleep(300);
+        expect(await newer.isVisible()).toBe(true);
+        await page.keyboard.press("End");
+        await newer.waitFor({ state: "hidden" });
+      }
+      clearInterval(stream);
+      await panel.node.getByRole("button", { name: /^Pause/ }).click();
+      await newer.waitFor();
+      await page.evaluate(
+        `(() => { const log = document.querySelector("[role=log]"); log.scrollTop = 0; log.scrollTop = log.scrollHeight; })()`,
+      );
+      await Bun.sleep(300);
+      expect(await newer.isVisible()).toBe(true);
     },
     SLOW_MS,
   );
