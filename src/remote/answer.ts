@@ -16,6 +16,11 @@ export interface Refusal {
 const problemSchema = Type.Object({ title: Type.String(), detail: Type.String() });
 const MAX_SHOWN = 300;
 
+/** Whether Lockstep itself answered, and not something before it. */
+export function isOfLockstep({ body }: Refusal): boolean {
+  return Value.Check(problemSchema, parseJson(body));
+}
+
 /** What a server said no with, and what to do about it, in one line. */
 export function describeRefusal({ status, body, location, retryAfter }: Refusal, url: ChannelUrl, credential: RemoteCredential): string {
   const problem = parseJson(body);

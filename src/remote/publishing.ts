@@ -1,7 +1,7 @@
 import { Type } from "@sinclair/typebox";
 import { Value } from "@sinclair/typebox/value";
 import type { Message } from "../message.ts";
-import { describeRefusal, parseJson, parseRetryAfter, type Refusal } from "./answer.ts";
+import { describeRefusal, isOfLockstep, parseJson, parseRetryAfter, type Refusal } from "./answer.ts";
 import { BackOff } from "./back-off.ts";
 import type { ChannelUrl } from "./channel-url.ts";
 import type { RemoteCredential } from "./credential.ts";
@@ -9,6 +9,9 @@ import type { RemoteCredential } from "./credential.ts";
 /** A server knows a key for 60 s; a repeat that may come later could publish a second time. */
 const REPEAT_WITHIN_MS = 45_000;
 const UNREACHABLE = new Set(["ConnectionRefused", "FailedToOpenSocket", "ECONNREFUSED", "ENOTFOUND", "EHOSTUNREACH", "ENETUNREACH"]);
+
+/** Of TLS, which stands before anything is sent. */
+const INSECURE = /CERT|^ERR_TLS|^UNABLE_TO_|^EPROTO$/;
 
 const publishedSchema = Type.Object({ channel: Type.String(), id: Type.Union([Type.String(), Type.Null()]) });
 
@@ -35,13 +38,18 @@ interface Failure {
   readonly afterS?: number | undefined;
 }
 
-/** Publishes on a server elsewhere. @throws Error that says in one line what is known */
-export async function publishThere(publishing: Publishing): Promise<Published> {
+/**
+ * Publishes on a server elsewhere.
+ *
+ * @param repeatWithinMs how long it may be tried again
+ * @throws Error that says in one line what is known
+ */
+export async function publishThere(publishing: Publishing, repeatWithinMs = REPEAT_WITHIN_MS): Promise<Published> {
   const { idempotencyKey, timeoutMs } = publishing;
   const startedMs = Date.now();
   const signal = AbortSignal.timeout(timeoutMs);
   const backOff = new BackOff();
-  const lastMs = startedMs + Math.min(timeoutMs, REPEAT_WITHIN_MS);
+  const lastMs = startedMs + Math.min(timeoutMs, repeatWithinMs);
   for (;;) {
     const outcome = await attempt(publishing, signal);
     if ("channel" in outcome) return outcome;
@@ -78,8 +86,12 @@ async function attempt(
     const code = error instanceof Error && "code" in error ? String(error.code) : "";
     if (signal.aborted)
       return { why: `${url.server} did not answer within ${timeoutMs} ms; the message may arrive all the same`, passing: false };
+    if (INSECURE.test(code)) return { why: `cannot speak securely with ${url.server} (${code})`, passing: false };
     if (UNREACHABLE.has(code)) return { why: `cannot connect to ${url.server} (${code})`, passing: true };
     return { why: `the connection to ${url.server} broke (${code}); the message may have arrived`, passing: true };
   }
-  return { why: describeRefusal(refusal, url, credential), passing: refusal.status === 503, afterS: refusal.retryAfter };
+  const why = describeRefusal(refusal, url, credential);
+  // What stands before the server may have passed it on.
+  if (refusal.status >= 500 && !isOfLockstep(refusal)) return { why: `${why}; the message may have arrived`, passing: true };
+  return { why, passing: refusal.status === 503, afterS: refusal.retryAfter };
 }

@@ -7,6 +7,8 @@ import { parseRetryAfter, type Refusal } from "./answer.ts";
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 /** Cut when nothing came for between one and two of them, though the server was asked. */
 const PING_MS = 15_000;
+/** How long the rest of a refusal may take; its status says most. */
+const REFUSAL_MS = 1000;
 const MAX_REFUSAL_BYTES = 65_536;
 /** No server takes larger messages. */
 const MAX_MESSAGE_BYTES = 2 ** 30;
@@ -103,6 +105,7 @@ export class RemoteSocket {
   async #refused(response: IncomingMessage): Promise<void> {
     const parts: Buffer[] = [];
     let bytes = 0;
+    const timer = setTimeout(() => response.destroy(), REFUSAL_MS);
     try {
       for await (const part of response) {
         parts.push(Buffer.from(part));
@@ -111,6 +114,8 @@ export class RemoteSocket {
       }
     } catch {
       // What came of it has to do.
+    } finally {
+      clearTimeout(timer);
     }
     const { statusCode: status = 0, headers } = response;
     const refusal = {

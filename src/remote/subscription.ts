@@ -116,7 +116,8 @@ export class Subscription {
     }
     this.#joined = true;
     this.#position = position;
-    if (!this.#delivered) this.#began = position === undefined ? null : formatPosition(position.epoch, position.offset);
+    if (position === undefined) this.#began = null;
+    else if (!this.#delivered) this.#began = formatPosition(position.epoch, position.offset);
     this.#aim();
   }
 

@@ -178,6 +178,55 @@ describe("a subscriber whose server goes away", () => {
   });
 });
 
+test("a channel that ceases to keep history is followed without it, and no position is named to go on from", async () => {
+  const plain = '[[channels]]\npath = "rooms/{room}"\n';
+  const instance = await Instance.start({ toml: `${plain}history = { size = 10, ttl = "1m" }\n` });
+  const subscriber = await SubscriberProcess.start(["--recent", "5", `${instance.url}/rooms/a`]);
+  await instance.publish("rooms/a", "one");
+  await subscriber.receive(1);
+  instance.reload({ toml: plain });
+  await subscriber.hear("the channel keeps no history");
+  await instance.publish("rooms/a", "two");
+  await subscriber.receive(2);
+  expect(await subscriber.end()).toBe(0);
+  expect(subscriber.lines).toEqual(["one", "two"]);
+  expect(subscriber.notes.join("\n")).not.toContain("--since");
+  await instance.stop();
+});
+
+test("a refusal that does not end is told all the same, soon", async () => {
+  const endless = Bun.serve({
+    port: 0,
+    fetch: () => new Response(new ReadableStream({ start: (body) => body.enqueue("no") }), { status: 401 }),
+  });
+  const startedMs = performance.now();
+  const { code, stderr } = await run(["subscribe", `${endless.url.href}rooms/a`]);
+  expect([code, stderr]).toMatchObject([1, expect.stringContaining("answered 401")]);
+  expect(performance.now() - startedMs).toBeLessThan(8000);
+  await endless.stop(true);
+});
+
+test("a subscriber that is made to wait for its reader is not cut for its silence", async () => {
+  const instance = await Instance.start();
+  const opened = Promise.withResolvers<void>();
+  const got: unknown[] = [];
+  const socket = new RemoteSocket(
+    `ws://127.0.0.1:${instance.port}/ws/rooms/a`,
+    {},
+    { opened: () => opened.resolve(), message: (message) => got.push(message) },
+    50,
+  );
+  await opened.promise;
+  socket.pause();
+  await instance.publish("rooms/a", "late");
+  await whileNothingHappens(500);
+  socket.resume();
+  await waitFor("the message", () => got.length === 1);
+  socket.close();
+  expect(await socket.ended).toEqual({ how: "closed", code: 1000 });
+  await instance.stop();
+});
+
 test("a network that swallows everything is noticed, and one where nothing happens is left alone", async () => {
   const instance = await Instance.start();
   const proxy = await Proxy.start(instance.port);
