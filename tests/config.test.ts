@@ -298,6 +298,11 @@ describe("a bad configuration", () => {
     ["a name with a control character", { toml: '[[channels]]\npath = "a"\nname = "a\\u0001"' }, "channels[0].name: found"],
     ["a syntax error", { toml: "a = 1\nb = = 2" }, "FILE, line 2, column 5: not valid TOML"],
   ];
+  test("does not hide a broadcast to no channel behind a kind that is wrong elsewhere", () => {
+    const toml = "[[channels]]\npath = 'a/{x}'\nowner = 'zz'\n[[broadcasts]]\npath='nope'\npattern='* * * * * *'\nmessage=''";
+    expect(faultsOf({ toml })).toEqual([expect.stringContaining("channels[0].owner"), expect.stringContaining("broadcasts[0].path")]);
+  });
+
   test.each(faults)("with %s is a fault that names it", (_, setup, said) => {
     expect(faultsOf(setup)).toEqual([expect.stringContaining(said)]);
   });

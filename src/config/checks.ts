@@ -76,6 +76,8 @@ export function meaningFaults(settings: Settings, place: Place, sound: (pointer:
     const allowed = "1 without a Redis; more take a url in redis.url or REDIS_URL, by which they are one system";
     faults.push(fault(place(["server", "workers"]), show(settings.server.workers), allowed));
   }
+  /** Whether it can be said which paths are of a kind. */
+  let pathsAreSound = true;
   let kindsAreSound = sound("/channels") || Array.isArray(settings.channels);
   for (const [index, kind] of (kindsAreSound ? (settings.channels ?? []) : []).entries()) {
     const typed = KIND_KEYS.every((key) => sound(`/channels/${index}/${key}`));
@@ -85,12 +87,13 @@ export function meaningFaults(settings: Settings, place: Place, sound: (pointer:
       faults.push(fault(`channels[${index}].history.ttl`, show(kind.history.ttl), "more than nothing"));
     }
     if (!typed || found.length > 0) kindsAreSound = false;
+    if (!typed || found.some(({ key }) => key !== "owner" && key !== "envelope")) pathsAreSound = false;
   }
+  if (settings.channels !== undefined && !Array.isArray(settings.channels)) pathsAreSound = false;
   if (kindsAreSound && sound("/channels")) faults.push(...sharingFaults(settings.channels ?? []));
   const broadcasts = sound("/broadcasts") || Array.isArray(settings.broadcasts) ? (settings.broadcasts ?? []) : [];
   for (const [index, broadcast] of broadcasts.entries()) {
-    // Which paths are of a kind can be said only of kinds that are sound.
-    const known = !kindsAreSound || !sound(`/broadcasts/${index}/path`) || targetOf(kindsOf(settings), broadcast.path) !== undefined;
+    const known = !pathsAreSound || !sound(`/broadcasts/${index}/path`) || targetOf(pathKindsOf(settings), broadcast.path) !== undefined;
     if (!known || (sound(`/broadcasts/${index}/path`) && /[{}]/.test(broadcast.path))) {
       faults.push(fault(`broadcasts[${index}].path`, show(broadcast.path), "the path of one channel of some kind, without {values}"));
     }
@@ -209,9 +212,19 @@ export function takePrototypes(value: unknown, path: string): string[] {
 }
 
 /** With what is left out: once any key is set, it takes a token to join or publish. */
-export function kindsOf({ auth, channels }: Settings): Kind[] {
+export function kindsOf({ auth, channels }: Pick<Settings, "auth" | "channels">): Kind[] {
   const rule = Object.values(auth).some((key) => key !== "") ? "token" : "open";
   return (channels ?? builtinKinds).map((kind) => new Kind({ access: rule, publish: rule, ...kind }));
+}
+
+/** The same as far as their paths go; what else they say may be wrong. */
+function pathKindsOf({ auth, channels }: Settings): Kind[] {
+  const paths = channels?.map(({ path, params, name }) => ({
+    path,
+    ...(params === undefined ? {} : { params }),
+    ...(name === undefined ? {} : { name }),
+  }));
+  return kindsOf(paths === undefined ? { auth } : { auth, channels: paths });
 }
 
 /** The channel of a path, or undefined where there is none. */
