@@ -33,10 +33,11 @@ async function run(words: readonly string[]): Promise<number> {
   const { values, positionals } = parseWords(words);
   // What a person types who does not know the flag.
   const asks = values.help === true || positionals[0] === "help";
-  const [name, ...rest] = positionals[0] === "help" ? positionals.slice(1) : positionals;
+  const [name, ...rest] = positionals[0] === "help" ? positionals.filter((word) => word !== "help") : positionals;
   const command = Object.hasOwn(commands, name ?? "serve") ? commands[name ?? "serve"] : undefined;
   if (command === undefined) throw new UsageError(`unknown command ${JSON.stringify(name)}; see lockstep --help`);
   if (asks) {
+    if (rest.length > 0) throw new UsageError("help takes one command; see lockstep --help");
     writeHelp(name === undefined ? HELP : command.help);
     return 0;
   }

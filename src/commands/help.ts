@@ -11,7 +11,7 @@ Usage:
   lockstep token --sub SUBJECT ...         write a token that the server takes
   lockstep check FILE                      check a configuration file
   lockstep healthcheck                     ask the local server whether it is live (for containers)
-  lockstep <command> --help                all of one command
+  lockstep help <command>                  all of one command, as <command> --help does
   lockstep --help | --version
 
 A url is http(s)://host:port/<path>, or the /ws/<path> of it. Credentials come from LOCKSTEP_TOKEN, else LOCKSTEP_API_KEY.

@@ -1,4 +1,7 @@
 import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { parseChannelUrl } from "../../src/remote/channel-url.ts";
+import { remoteCredential } from "../../src/remote/credential.ts";
+import { publishThere } from "../../src/remote/publishing.ts";
 import { executable, run } from "../support/executable.ts";
 import { Instance } from "../support/instance.ts";
 import { TerminalProcess } from "../support/terminal.ts";
@@ -45,6 +48,51 @@ describe("publishing", () => {
   });
 });
 
+describe("what stands before the server", () => {
+  test("may have passed a message on: that is said, and with a key it is tried again", async () => {
+    let asked = 0;
+    const proxy = Bun.serve({
+      port: 0,
+      fetch: () => new Response("<h1>Gateway Timeout</h1>", { status: (asked += 1) % 3 === 0 ? 200 : 504 }),
+    });
+    const target = `${proxy.url.href}rooms/a`;
+    const { code, stderr } = await run(["publish", target, "x"]);
+    expect([code, stderr]).toEqual([
+      1,
+      `lockstep: ${proxy.url.origin} answered 504, and not as Lockstep does; the message may have arrived\n`,
+    ]);
+    await run(["publish", "--idempotency-key", "k", target, "x"]);
+    expect(asked).toBe(3);
+    await proxy.stop(true);
+  });
+
+  test("and does not speak TLS has passed nothing on", async () => {
+    const plain = Bun.serve({ port: 0, fetch: () => new Response() });
+    const { code, stderr } = await run(["publish", "--idempotency-key", "k", `https://localhost:${plain.port}/a`, "x"]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^lockstep: cannot speak securely with https:\/\/localhost:\d+ \(\w+\)\n$/);
+    await plain.stop(true);
+  });
+});
+
+test("what is tried again ends before the server has forgotten the key", async () => {
+  let asked = 0;
+  const busy = Bun.serve({
+    port: 0,
+    fetch: () => {
+      asked += 1;
+      return new Response("{}", { status: 503 });
+    },
+  });
+  const url = parseChannelUrl(`${busy.url.href}rooms/a`);
+  const publishing = { url, credential: remoteCredential({}), message: "x", idempotencyKey: "k", timeoutMs: 20_000 };
+  const startedMs = performance.now();
+  expect(await publishThere(publishing, 1500).catch(String)).toContain("answered 503");
+  expect(performance.now() - startedMs).toBeLessThan(3000);
+  expect(asked).toBeGreaterThan(1);
+  await busy.stop(true);
+});
+
 describe("the words", () => {
   test.each([
     [["publish", "http://localhost:9001/a"]],
@@ -57,6 +105,8 @@ describe("the words", () => {
     [["publish", "http://localhost/a", "x", "--idempotency-key", ""]],
     [["publish", "http://localhost/a", "x", "--json"]],
     [["subscribe"]],
+    [["help", "publish", "extra"]],
+    [["help", "nobody"]],
     [["subscribe", "http://localhost/a", "b"]],
     [["subscribe", "http://localhost/a?token=secret"]],
     [["subscribe", "http://localhost/a#b"]],
@@ -87,6 +137,7 @@ describe("the words", () => {
 
   test.each([
     [["help"], ["--help"]],
+    [["help", "help"], ["--help"]],
     [
       ["help", "publish"],
       ["publish", "--help"],
