@@ -206,27 +206,6 @@ test("a refusal that does not end is told all the same, soon", async () => {
   await endless.stop(true);
 });
 
-test("a subscriber that is made to wait for its reader is not cut for its silence", async () => {
-  const instance = await Instance.start();
-  const opened = Promise.withResolvers<void>();
-  const got: unknown[] = [];
-  const socket = new RemoteSocket(
-    `ws://127.0.0.1:${instance.port}/ws/rooms/a`,
-    {},
-    { opened: () => opened.resolve(), message: (message) => got.push(message) },
-    50,
-  );
-  await opened.promise;
-  socket.pause();
-  await instance.publish("rooms/a", "late");
-  await whileNothingHappens(500);
-  socket.resume();
-  await waitFor("the message", () => got.length === 1);
-  socket.close();
-  expect(await socket.ended).toEqual({ how: "closed", code: 1000 });
-  await instance.stop();
-});
-
 test("a network that swallows everything is noticed, and one where nothing happens is left alone", async () => {
   const instance = await Instance.start();
   const proxy = await Proxy.start(instance.port);
