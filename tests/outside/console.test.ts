@@ -25,6 +25,9 @@ function newest(page: Page, text: string): Promise<unknown> {
   })`);
 }
 
+/** As many messages a second as there are. */
+const UNLIMITED = '[limits]\nmessages_per_second = 0\n\n[[channels]]\npath = "rooms/{room}"\n';
+
 /** Pixels of the messages that are below the edge. */
 const TO_THE_END = `(() => {
   const log = document.querySelector("[role=log]");
@@ -734,7 +737,7 @@ describe("many messages", () => {
   test(
     "stay on the page up to its bound, which it names, and the newest are in sight",
     async () => {
-      const instance = await start({ toml: '[limits]\nmessages_per_second = 0\n\n[[channels]]\npath = "rooms/{room}"\n' });
+      const instance = await start({ toml: UNLIMITED });
       const { page, panel } = await openRoom(instance);
       const sender = await instance.join("rooms/a");
       for (let count = 1; count <= 10_500; count += 1) sender.send(`message ${count}`);
@@ -742,21 +745,17 @@ describe("many messages", () => {
       await panel.node.getByText("500 older messages are gone from it.").waitFor();
       expect(await panel.node.locator(".row").count()).toBe(10_000);
       expect(await panel.node.locator(".row .text").first().textContent()).toBe("message 501");
-      const isInSight = `(() => {
-      const log = document.querySelector("[role=log]");
-      return log.scrollHeight - log.scrollTop - log.clientHeight < 30;
-    })()`;
-      await waitFor("the newest to be in sight", async () => (await page.evaluate(isInSight)) === true);
+      await waitFor("the newest to be in sight", async () => (await page.evaluate(TO_THE_END)) === 0);
       // Of several lines each, as the page cannot know before it lays them out.
       for (let count = 1; count <= 300; count += 1) sender.send(`${count} `.padEnd(350, "long "));
       await newest(page, "300 long");
-      await waitFor("the newest to be in sight", async () => (await page.evaluate(isInSight)) === true);
+      await waitFor("the newest to be in sight", async () => (await page.evaluate(TO_THE_END)) === 0);
       await page.evaluate(`document.querySelector("[role=log]").scrollTop = 0`);
       await panel.node.getByRole("button", { name: "Paused" }).waitFor();
       sender.send("while held");
       await panel.node.getByRole("button", { name: "1 new" }).click();
       await newest(page, "while held");
-      await waitFor("the newest to be in sight", async () => (await page.evaluate(isInSight)) === true);
+      await waitFor("the newest to be in sight", async () => (await page.evaluate(TO_THE_END)) === 0);
       expect(await panel.node.locator(".newer").isHidden()).toBe(true);
     },
     3 * SLOW_MS,
@@ -765,7 +764,7 @@ describe("many messages", () => {
   test(
     "are followed though the page took their lines for much higher than they are",
     async () => {
-      const instance = await start({ toml: '[limits]\nmessages_per_second = 0\n\n[[channels]]\npath = "rooms/{room}"\n' });
+      const instance = await start({ toml: UNLIMITED });
       const { page, panel } = await openRoom(instance);
       await page.evaluate(`document.styleSheets[0].insertRule(".block { contain-intrinsic-size: auto 9000px !important }", 0); undefined`);
       const sender = await instance.join("rooms/a");
@@ -779,7 +778,7 @@ describe("many messages", () => {
   test(
     "are followed to the last though the page took their lines for much lower than they are",
     async () => {
-      const instance = await start({ toml: '[limits]\nmessages_per_second = 0\n\n[[channels]]\npath = "rooms/{room}"\n' });
+      const instance = await start({ toml: UNLIMITED });
       const { page } = await openRoom(instance);
       await page.evaluate(`document.styleSheets[0].insertRule(".block { contain-intrinsic-size: auto 100px !important }", 0); undefined`);
       const sender = await instance.join("rooms/a");
@@ -795,7 +794,7 @@ describe("many messages", () => {
   test(
     "are not what a key is lost in: the reader has the page at once, and it goes on at the end",
     async () => {
-      const instance = await start({ toml: '[limits]\nmessages_per_second = 0\n\n[[channels]]\npath = "rooms/{room}"\n' });
+      const instance = await start({ toml: UNLIMITED });
       const { page, panel } = await openRoom(instance);
       const sender = await instance.join("rooms/a");
       for (let count = 1; count <= 200; count += 1) sender.send(`message ${count}`);
