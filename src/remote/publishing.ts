@@ -90,8 +90,9 @@ async function attempt(
     if (UNREACHABLE.has(code)) return { why: `cannot connect to ${url.server} (${code})`, passing: true };
     return { why: `the connection to ${url.server} broke (${code}); the message may have arrived`, passing: true };
   }
+  const { status, retryAfter: afterS } = refusal;
   const why = describeRefusal(refusal, url, credential);
   // What stands before the server may have passed it on.
-  if (refusal.status >= 500 && !isOfLockstep(refusal)) return { why: `${why}; the message may have arrived`, passing: true };
-  return { why, passing: refusal.status === 503, afterS: refusal.retryAfter };
+  if (status >= 500 && !isOfLockstep(refusal)) return { why: `${why}; the message may have arrived`, passing: true, afterS };
+  return { why, passing: status === 503, afterS };
 }
