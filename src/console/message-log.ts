@@ -62,7 +62,7 @@ export class MessageLog {
       this.#list.addEventListener(act, () => (this.#actedMs = performance.now()), { passive: true });
     }
     // At once: the next picture would stop a scroll that has only begun.
-    this.#list.addEventListener("wheel", ({ deltaY }) => (deltaY < 0 ? this.#holdUnlessWhole() : this.#releaseAtEnd()), { passive: true });
+    this.#list.addEventListener("wheel", ({ deltaY }) => this.#turn(deltaY), { passive: true });
     this.#list.addEventListener("pointerdown", () => this.#press());
     this.#list.addEventListener("keydown", (event) => {
       if (/^(?:Home|PageUp|ArrowUp)$/.test(event.key) || (event.key === " " && event.shiftKey)) this.#holdUnlessWhole();
@@ -196,6 +196,12 @@ export class MessageLog {
   #look(): void {
     this.#lastTop = this.#list.scrollTop;
     this.#lastHeight = this.#list.scrollHeight;
+  }
+
+  /** The wheel, up or down; or sideways, which is nothing here. */
+  #turn(deltaY: number): void {
+    if (deltaY < 0) this.#holdUnlessWhole();
+    else if (deltaY > 0) this.#releaseAtEnd();
   }
 
   /** Where all is in sight there is nothing to go back to. */
