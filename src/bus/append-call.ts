@@ -7,11 +7,12 @@ import { argumentsOf, Writer } from "./resp.ts";
 /** How much of a call stands around its batches, and around what a batch brings itself, at most. */
 const CALL_BYTES = 512;
 const BATCH_BYTES = 512;
-const BATCH_ARGUMENTS = 12;
+const CALL_ARGUMENTS = 3;
+const BATCH_ARGUMENTS = 10;
 /** How late times to live may be renewed, at most. */
 const MAX_SLACK_MS = 1000;
 
-/** What a call of scripts/append.lua says for all of its batches. */
+/** What a call of scripts/append-next.lua says for all of its batches. */
 export interface AppendTerms {
   readonly command: "EVAL" | "EVALSHA";
   /** Its text, or the digest of it. */
@@ -39,7 +40,7 @@ function slackMs(ttlMs: number): number {
 /** How Redis calls a lane, in arguments; put into words once. */
 export class LaneWords {
   readonly keys: Buffer;
-  /** The channel, how many messages are kept, and how long. */
+  /** The channel; how many messages are kept, and how long. */
   readonly lane: Buffer;
   readonly size: number;
   readonly #keys: ChannelKeys;
@@ -49,7 +50,7 @@ export class LaneWords {
   constructor(keys: ChannelKeys, redisChannel: string, retention: Retention) {
     this.#keys = keys;
     this.keys = argumentsOf(keys.head, keys.log);
-    this.lane = argumentsOf(redisChannel, retention.size, keptMs(retention));
+    this.lane = argumentsOf(redisChannel, `${retention.size} ${keptMs(retention)}`);
     this.size = retention.size;
     this.#slackMs = slackMs(retention.ttlMs);
   }
@@ -100,17 +101,15 @@ export function writeAppend(terms: AppendTerms, parts: readonly AppendPart[]): B
   for (const { length } of keys) bytes += length;
   const writer = new Writer(bytes);
   writer.ascii("*");
-  writer.decimal(3 + numKeys + 5 + parts.length * BATCH_ARGUMENTS);
+  writer.decimal(3 + numKeys + CALL_ARGUMENTS + parts.length * BATCH_ARGUMENTS);
   writer.lineEnd();
   writer.argument(terms.command);
   writer.argument(terms.script);
   writer.argument(numKeys);
   for (const key of keys) writer.bytes(key);
-  writer.argument(terms.freshEpoch);
   writer.argument(terms.instance);
   writer.argument(terms.stamp);
-  writer.argument(terms.lastTtlMs);
-  writer.argument(terms.onceTtlMs);
+  writer.argument(`${terms.freshEpoch} ${terms.lastTtlMs} ${terms.onceTtlMs}`);
   for (const part of parts) writeBatch(writer, part, terms);
   return writer.written;
 }
@@ -128,14 +127,13 @@ function writeBatch(writer: Writer, part: AppendPart, { stamp, nowMs }: AppendTe
   writer.lineEnd();
   writer.argument(epoch);
   writer.argument(last);
-  writer.argument(part.stamp ?? "");
-  writer.argument(isNext ? Math.max(0, last - words.size + 1) : "");
+  writer.argument(isNext ? Math.max(0, last - words.size + 1) : (part.stamp ?? ""));
   writer.argumentOf(isNext ? headerBytes(epoch) : 0);
   if (isNext) writeHeader(writer, epoch, offset + 1, stamp);
   writer.lineEnd();
 }
 
-/** See scripts/append.lua. */
+/** See scripts/append-next.lua. */
 function howOf({ batch, words, isNext }: AppendPart, nowMs: number): string {
   if (isNext) return words.renews(nowMs) ? "r" : "n";
   return batch.items[0]?.key === undefined ? "s" : "k";
@@ -154,13 +152,18 @@ export type Appended = Error | { readonly epoch: string; readonly offset: number
  * @throws Error where it is not the script's answer
  */
 export function readAppended(answer: unknown, parts: readonly AppendPart[]): Appended[] {
+  if (answer === "") return parts.map(nextOf);
   const lines = String(answer).split("\n");
   if (lines.length !== parts.length) throw new Error(`the append script answered ${String(answer)}`);
-  return parts.map(({ batch, epoch: seen, offset: before }, index) => {
+  return parts.map((part, index) => {
     const line = lines[index] ?? "";
-    if (line === "") return { epoch: seen, offset: before + batch.items.length, isNew: true };
+    if (line === "") return nextOf(part);
     if (line.startsWith("!")) return new Error(line.slice(1));
     const [epoch = "", offset, isNew] = line.split(" ");
     return { epoch, offset: Number(offset), isNew: isNew === "1" };
   });
+}
+
+function nextOf({ batch, epoch, offset }: AppendPart): Appended {
+  return { epoch, offset: offset + batch.items.length, isNew: true };
 }

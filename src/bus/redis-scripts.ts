@@ -1,6 +1,7 @@
 import { ReplyError, type Redis } from "ioredis";
 import { describeError, type Log } from "../log.ts";
-import appendText from "./scripts/append.lua" with { type: "text" };
+import appendNextText from "./scripts/append-next.lua" with { type: "text" };
+import appendRestText from "./scripts/append-rest.lua" with { type: "text" };
 import logText from "./scripts/log.lua" with { type: "text" };
 import presentReadText from "./scripts/present-read.lua" with { type: "text" };
 import presentWriteText from "./scripts/present-write.lua" with { type: "text" };
@@ -41,7 +42,7 @@ export function isMissingScript(error: unknown): boolean {
   return error instanceof ReplyError && error instanceof Error && error.message.startsWith("NOSCRIPT");
 }
 
-export const appendScript = new Script(logText + appendText);
+export const appendScript = new Script(appendNextText + logText + appendRestText);
 export const readScript = new Script(logText + readText);
 export const presentReadScript = new Script(presentReadText);
 export const presentWriteScript = new Script(presentWriteText);

@@ -1,4 +1,4 @@
--- What the scripts about a channel's log share; it stands before each of them.
+-- What the scripts about a channel's log share; it stands before each of them, and in the one that appends before its second part.
 -- A log is two keys of one slot. The head is a hash: the epoch, under its name the offset of the newest message, the stamp of that,
 -- and for each instance that published lately its last batch. The other is a stream of the batches kept, with ids <offset of the last message>-<stamp>,
 -- and as fields m, the messages (a list of entries, frame.ts), and where there are several n, how many. The stamp, about the time in
@@ -45,29 +45,28 @@ local function forgot(log, epoch, offset, stamp, seenEpoch, seenOffset, seenStam
   return first <= seen and itsStamp ~= seenStamp
 end
 
--- Publishes a batch of `count` messages in `list` as one frame (frame.ts), and keeps it under its id.
-local function append(log, channel, header, list, oldest, id, count)
-  -- First, since this alone may be forbidden: then nothing was done.
+-- Begins a log that is not there, or in whose place somebody else has put something, with a batch of `count` messages in `list`.
+local function begin(log, id, count, list)
+  redis.call('DEL', log)
+  if count == 1 then redis.call('XADD', log, id, 'm', list)
+  else redis.call('XADD', log, id, 'm', list, 'n', count) end
+end
+
+-- Publishes a batch of `count` messages in `list` as one frame (frame.ts), and keeps it at the end of a log that was opened. Returns the
+-- offset of its last message.
+local function appendTo(head, log, channel, epoch, offset, stamp, size, ttl, count, list)
+  local last = string.format('%d', offset + count)
+  local id = last .. '-' .. stamp
+  local oldest = math.max(0, offset + count - size + 1)
+  local header = struct.pack('>BBBc0I8I8', 255, 1, #epoch, epoch, offset + 1, stamp)
+  redis.call('PEXPIRE', head, HEAD_TTL)
+  -- Before all that stays, since this alone may be forbidden.
   local heard = redis.pcall('PUBLISH', channel, header .. list)
   if type(heard) == 'table' then error(heard.err, 0) end
   local added
-  if count == '1' then added = redis.pcall('XADD', log, 'NOMKSTREAM', 'MINID', '~', oldest, id, 'm', list)
+  if count == 1 then added = redis.pcall('XADD', log, 'NOMKSTREAM', 'MINID', '~', oldest, id, 'm', list)
   else added = redis.pcall('XADD', log, 'NOMKSTREAM', 'MINID', '~', oldest, id, 'm', list, 'n', count) end
-  if type(added) ~= 'string' then
-    -- It is not there, and has no time to live; or somebody else has put something there.
-    redis.call('DEL', log)
-    if count == '1' then redis.call('XADD', log, id, 'm', list)
-    else redis.call('XADD', log, id, 'm', list, 'n', count) end
-    return true
-  end
-end
-
--- The same at the end of a log that was opened. Returns the offset of the last message.
-local function appendTo(head, log, channel, epoch, offset, stamp, size, ttl, count, list)
-  local last = string.format('%d', offset + count)
-  local header = struct.pack('>BBBc0I8I8', 255, 1, #epoch, epoch, offset + 1, stamp)
-  redis.call('PEXPIRE', head, HEAD_TTL)
-  append(log, channel, header, list, math.max(0, offset + count - size + 1), last .. '-' .. stamp, string.format('%d', count))
+  if type(added) ~= 'string' then begin(log, id, count, list) end
   redis.call('HSET', head, epoch, last, 'stamp', stamp)
   redis.call('PEXPIRE', log, ttl)
   return last
