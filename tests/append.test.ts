@@ -243,6 +243,13 @@ describe("appending in Redis", () => {
     expect((await all(history, "z")).messages).toEqual(["anew"]);
   });
 
+  /** Loses Redis, and has it again. */
+  async function lose(bus: Bus): Promise<void> {
+    await admin.call("CLIENT", "KILL", "TYPE", "normal");
+    await waitFor("the loss to be noticed", () => !bus.ready);
+    await waitFor("Redis to be back", () => bus.ready);
+  }
+
   test("goes on after a loss of Redis in which nothing was lost", async () => {
     const { history, bus } = await open();
     for (const text of ["1", "2"]) await append(history, "a", text);
@@ -254,6 +261,27 @@ describe("appending in Redis", () => {
     await admin.config("RESETSTAT");
     expect(await append(history, "a", "4")).toBe(4);
     expect(await calls("hmget")).toBe(0);
+  });
+
+  test("goes on without a look where a read has shown that nothing was lost", async () => {
+    const { history, bus } = await open();
+    for (const text of ["1", "2"]) await append(history, "a", text);
+    await lose(bus);
+    const { epoch } = await all(history, "a");
+    await admin.config("RESETSTAT");
+    expect(await append(history, "a", "3")).toBe(3);
+    expect(await calls("hmget")).toBe(0);
+    expect((await all(history, "a")).epoch).toBe(epoch);
+  });
+
+  test("does not take the end of a page for the end of the log", async () => {
+    const [{ history, bus }, other] = [await open(), (await open()).history];
+    for (const text of ["1", "2", "3"]) await append(other, "a", text);
+    const { epoch } = await all(other, "a");
+    const page = { since: { epoch, offset: 0 }, limit: 1, bytes: 1e9, keepsAlive: false };
+    expect(await history.read("a", retention, page)).toMatchObject({ head: 3, messages: ["1"] });
+    await lose(bus);
+    expect(await history.read("a", retention, page)).toMatchObject({ epoch, head: 3, messages: ["1"] });
   });
 
   test("gives what comes after a hole that somebody made, and says that something is missing", async () => {
@@ -340,6 +368,20 @@ describe("appending in Redis", () => {
     expect(await append(history, "a", "three")).toBe(3);
     await waitFor("the last", () => direct.entries.at(-1)?.[1].messages.at(-1) === "three");
     expect(direct.entries.flatMap(([, { messages }]) => messages)).toEqual(["one", "two", "three"]);
+  });
+
+  test("does not take what a repeat was answered for what it has seen", async () => {
+    const proxy = await Proxy.start(redis.port, 60);
+    proxies.push(proxy);
+    const { history, bus } = await open(`redis://127.0.0.1:${proxy.port}`);
+    expect(await append(history, "a", "one")).toBe(1);
+    const told = append(history, "a", "two");
+    await waitFor("Redis to have it", async () => (await admin.xlen("lockstep:{a}:log")) === 2);
+    proxy.cut();
+    expect(await told).toBe(2);
+    proxy.cut();
+    await waitFor("the loss to be noticed", () => !bus.ready);
+    expect(await append(history, "a", "three")).toBe(3);
   });
 
   test("appends once what it heard of before it wrote it again, as the first on a channel", async () => {

@@ -93,6 +93,21 @@ test("what is tried again ends before the server has forgotten the key", async (
   await busy.stop(true);
 });
 
+test.each([502, 503])("what a server refuses with %d is tried again no sooner than it said", async (status) => {
+  const askedMs: number[] = [];
+  const busy = Bun.serve({
+    port: 0,
+    fetch: () => {
+      askedMs.push(performance.now());
+      if (askedMs.length > 1) return Response.json({ channel: "a", id: null });
+      return new Response(null, { status, headers: { "retry-after": "2" } });
+    },
+  });
+  expect((await run(["publish", "--idempotency-key", "k", `${busy.url.href}a`, "x"])).code).toBe(0);
+  expect((askedMs[1] ?? 0) - (askedMs[0] ?? 0)).toBeGreaterThanOrEqual(1990);
+  await busy.stop(true);
+});
+
 describe("the words", () => {
   test.each([
     [["publish", "http://localhost:9001/a"]],

@@ -206,6 +206,24 @@ test("a refusal that does not end is told all the same, soon", async () => {
   await endless.stop(true);
 });
 
+test("comes back no sooner than the server said", async () => {
+  const askedMs: number[] = [];
+  const busy = Bun.serve({
+    port: 0,
+    fetch(request, server) {
+      askedMs.push(performance.now());
+      if (askedMs.length === 2) return new Response(null, { status: 503, headers: { "retry-after": "2" } });
+      return server.upgrade(request) ? undefined : NOBODY;
+    },
+    websocket: { message: () => undefined, open: (socket) => socket.close(1001) },
+  });
+  const subscriber = await SubscriberProcess.start([`${busy.url.href}rooms/a`]);
+  await waitFor("three attempts", () => askedMs.length === 3);
+  expect((askedMs[2] ?? 0) - (askedMs[1] ?? 0)).toBeGreaterThanOrEqual(1990);
+  await subscriber.end();
+  await busy.stop(true);
+});
+
 test("a network that swallows everything is noticed, and one where nothing happens is left alone", async () => {
   const instance = await Instance.start();
   const proxy = await Proxy.start(instance.port);
