@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { Evidence } from "../src/bus/evidence.ts";
 
-const MAX_CHANNELS = 20_000;
+const MIN_CHANNELS = 20_000;
 
 /** Sees a message of so many other channels. */
 function crowd(evidence: Evidence, count: number): void {
@@ -10,7 +10,7 @@ function crowd(evidence: Evidence, count: number): void {
 
 describe("what an instance has seen of logs", () => {
   test("is the newest entry of the newest epoch, whatever comes late", () => {
-    const evidence = new Evidence();
+    const evidence = new Evidence(() => 1);
     expect(evidence.of("a")).toEqual(["", 0, ""]);
     evidence.saw("a", "epoch1", 7, 70);
     evidence.saw("a", "epoch1", 6, 60);
@@ -22,7 +22,7 @@ describe("what an instance has seen of logs", () => {
   });
 
   test("stays in doubt after a loss as it was then, until it was shown", () => {
-    const evidence = new Evidence();
+    const evidence = new Evidence(() => 1);
     evidence.about("nothing");
     evidence.saw("a", "epoch1", 7, 70);
     evidence.doubt();
@@ -41,13 +41,13 @@ describe("what an instance has seen of logs", () => {
   });
 
   test("makes room for others where nothing came for longest, and says so to who keeps it", () => {
-    const evidence = new Evidence();
+    const evidence = new Evidence(() => 1);
     const [busy, idle] = ["busy", "idle"].map((channel) => {
       evidence.saw(channel, "epoch1", 1, 1);
       return evidence.about(channel);
     });
     if (idle === undefined || busy === undefined) throw new Error("nothing was seen");
-    crowd(evidence, MAX_CHANNELS - 2);
+    crowd(evidence, MIN_CHANNELS - 2);
     expect([idle.isForgotten, busy.isForgotten]).toEqual([false, false]);
     evidence.note(busy, "epoch1", 2, 2);
     evidence.saw("one more", "epoch1", 1, 1);
@@ -60,6 +60,29 @@ describe("what an instance has seen of logs", () => {
     evidence.note(idle, "epoch1", 3, 3);
     expect(evidence.about("idle")).toBe(anew);
     evidence.doubt();
-    expect(evidence.inDoubt.length).toBe(MAX_CHANNELS - 1);
+    expect(evidence.inDoubt.length).toBe(MIN_CHANNELS - 1);
+  });
+
+  test("makes room also where something came to all, once for each look", () => {
+    const evidence = new Evidence(() => 1);
+    for (const offset of [1, 2]) for (let index = 0; index < MIN_CHANNELS; index += 1) evidence.saw(`a${index}`, "epoch1", offset, offset);
+    evidence.saw("one more", "epoch1", 1, 1);
+    expect([evidence.of("a0"), evidence.of("a1")]).toEqual([
+      ["", 0, ""],
+      ["epoch1", 2, 2],
+    ]);
+    evidence.saw("a2", "epoch1", 3, 3);
+    evidence.saw("and one", "epoch1", 1, 1);
+    evidence.saw("and another", "epoch1", 1, 1);
+    expect(["a1", "a2", "a3"].map((channel) => evidence.of(channel)[1])).toEqual([0, 3, 0]);
+  });
+
+  test("is kept of twice as many channels as are followed", () => {
+    const evidence = new Evidence(() => MIN_CHANNELS);
+    evidence.saw("first", "epoch1", 1, 1);
+    crowd(evidence, 2 * MIN_CHANNELS - 1);
+    expect(evidence.of("first")).toEqual(["epoch1", 1, 1]);
+    evidence.saw("one more", "epoch1", 1, 1);
+    expect(evidence.of("first")).toEqual(["", 0, ""]);
   });
 });

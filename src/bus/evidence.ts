@@ -1,7 +1,7 @@
 import type { Position } from "../position.ts";
 
-/** Channels of which the newest entry seen is remembered. */
-const MAX_CHANNELS = 20_000;
+/** Of so many channels the newest entry seen is remembered, or of twice as many as are followed here, if that is more. */
+const MIN_CHANNELS = 20_000;
 
 /** An entry that was seen of a channel; a stamp of 0 is not known. */
 export interface Mark extends Position {
@@ -19,6 +19,8 @@ export interface Seen {
   offset: number;
   stamp: number;
   doubted: Mark | undefined;
+  /** Whether more than its first entry came since the last look for what can make room. */
+  isRecent: boolean;
   /** Whether it had to make room: then it is told nothing any more, and another one has to be asked for. */
   isForgotten: boolean;
 }
@@ -29,13 +31,19 @@ export interface Seen {
  */
 export class Evidence {
   readonly #seen = new Map<string, Seen>();
+  readonly #followed: () => number;
+
+  /** @param followed how many channels are followed here */
+  constructor(followed: () => number) {
+    this.#followed = followed;
+  }
 
   /** What was seen of a channel; may be kept, while it is not forgotten, so that it has to be looked for only once. */
   about(channel: string): Seen {
     let seen = this.#seen.get(channel);
     if (seen === undefined) {
-      this.#dropOldest();
-      seen = { channel, epoch: "", offset: 0, stamp: 0, doubted: undefined, isForgotten: false };
+      this.#makeRoom();
+      seen = { channel, epoch: "", offset: 0, stamp: 0, doubted: undefined, isRecent: false, isForgotten: false };
       this.#seen.set(channel, seen);
     }
     return seen;
@@ -71,13 +79,10 @@ export class Evidence {
   /** The same, where it is known already what was seen of the channel. */
   note(seen: Seen, epoch: string, offset: number, stamp: number): void {
     if (seen.epoch === epoch && seen.offset >= offset) return;
+    seen.isRecent = seen.epoch !== "";
     seen.epoch = epoch;
     seen.offset = offset;
     seen.stamp = stamp;
-    // The oldest ones stand first, as soon as it matters.
-    if (this.#seen.size < MAX_CHANNELS / 2 || seen.isForgotten) return;
-    this.#seen.delete(seen.channel);
-    this.#seen.set(seen.channel, seen);
   }
 
   /** A connection was lost, and Redis may forget: what was seen until now is to be shown again. */
@@ -94,12 +99,17 @@ export class Evidence {
     if (seen !== undefined && seen.doubted === doubted) seen.doubted = undefined;
   }
 
-  #dropOldest(): void {
-    if (this.#seen.size < MAX_CHANNELS) return;
-    for (const [channel, oldest] of this.#seen) {
-      oldest.isForgotten = true;
+  /** Those to which something came get a second chance (the clock of operating systems): to move each with its messages would cost more. */
+  #makeRoom(): void {
+    if (this.#seen.size < MIN_CHANNELS || this.#seen.size < 2 * this.#followed()) return;
+    for (const [channel, seen] of this.#seen) {
       this.#seen.delete(channel);
-      return;
+      if (!seen.isRecent) {
+        seen.isForgotten = true;
+        return;
+      }
+      seen.isRecent = false;
+      this.#seen.set(channel, seen);
     }
   }
 }

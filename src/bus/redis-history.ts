@@ -41,13 +41,15 @@ export interface RedisHistoryOptions {
   readonly counts: Counts;
   /** Whether to write now, or to let messages wait. */
   ready(): boolean;
+  /** How many channels are followed here. */
+  followed(): number;
 }
 
 /** The logs of channels in Redis: streams, appended and published by one script; see scripts/log.lua. */
 export class RedisHistory implements History {
   readonly #options: RedisHistoryOptions;
   readonly #queue: AppendQueue;
-  readonly evidence = new Evidence();
+  readonly evidence: Evidence;
   #epochs = 0;
   #stamp = 0;
   #flushing = false;
@@ -57,6 +59,7 @@ export class RedisHistory implements History {
 
   constructor(options: RedisHistoryOptions) {
     this.#options = options;
+    this.evidence = new Evidence(() => options.followed());
     this.#queue = new AppendQueue(options.allowance, () => this.resume());
   }
 

@@ -87,6 +87,7 @@ class RedisBus implements Bus {
       allowance: this.#allowance,
       counts,
       ready: () => this.ready,
+      followed: () => this.#subscriptions.size,
     });
     this.presence = new RedisPresence(common);
   }
