@@ -34,19 +34,29 @@ describe("appending in Redis", () => {
   });
   afterAll(() => redis.stop());
 
-  async function open(url = redis.url): Promise<{ history: History; entries: [channel: string, entries: Entries][]; bus: Bus }> {
+  interface Opened {
+    readonly history: History;
+    readonly bus: Bus;
+    /** What was delivered. */
+    readonly entries: [channel: string, entries: Entries][];
+    /** What was logged. */
+    readonly lines: string[];
+  }
+
+  async function open(url = redis.url): Promise<Opened> {
     const entries: [string, Entries][] = [];
+    const lines: string[] = [];
     const listener: BusListener = {
       deliver: () => undefined,
       deliverEntries: (channel, some) => entries.push([channel, some]),
       lost: () => undefined,
       restored: () => undefined,
     };
-    const log = new Log("error", "json", () => undefined);
+    const log = new Log("error", "json", (line) => lines.push(line));
     const bus = await openBus({ url, prefix: "", limits, counts: new Counts(), log }, listener);
     opened.push(bus);
     if (bus.history === undefined) throw new Error("no history");
-    return { history: bus.history, entries, bus };
+    return { history: bus.history, entries, bus, lines };
   }
 
   /** Resolves to the offset, or to the name of the fault. */
@@ -322,6 +332,15 @@ describe("appending in Redis", () => {
     expect(await admin.xlen("lockstep:{a}:log")).toBeLessThanOrEqual(4);
   });
 
+  test("keeps all that is to be kept when a burst comes from an instance that has seen nothing", async () => {
+    const [one, other] = [(await open()).history, (await open()).history];
+    const kept = { size: 100, ttlMs: 60_000 };
+    for (let count = 1; count <= 100; count += 1) await append(one, "a", String(count), kept);
+    await Promise.all(Array.from({ length: 50 }, (_, index) => append(other, "a", String(101 + index), kept)));
+    const page = await one.read("a", kept, { limit: 100, bytes: 1e9, keepsAlive: false });
+    expect(page.messages).toEqual(Array.from({ length: 100 }, (_, index) => String(51 + index)));
+  });
+
   test("refuses what one channel cannot take, and no other's in the same call", async () => {
     const { history } = await open();
     expect(await append(history, "worse", "x")).toBe(1);
@@ -336,6 +355,48 @@ describe("appending in Redis", () => {
     ]);
     await admin.del("lockstep:{bad}:head");
     expect(await Promise.all(["a", "bad", "worse"].map((channel) => append(history, channel, "x")))).toEqual([2, 1, 3]);
+  });
+
+  test("logs a refusal once, and again after Redis has taken something", async () => {
+    const { history, lines } = await open();
+    for (let round = 1; round <= 2; round += 1) {
+      await admin.set("lockstep:{bad}:head", "no hash");
+      for (let count = 0; count < 2; count += 1) expect(await append(history, "bad", "x")).toBe("not-confirmed");
+      expect(await append(history, "good", "x")).toBe(round);
+      expect(lines.length).toBe(round);
+    }
+  });
+
+  test("loses nothing of what is kept where it may not append, and goes on when it may", async () => {
+    await admin.acl("SETUSER", "some", "on", ">pw", "~*", "+@all", "allchannels");
+    const { history } = await open(redis.url.replace("//", "//some:pw@"));
+    for (const text of ["1", "2"]) await append(history, "a", text);
+    await admin.acl("SETUSER", "some", "-xadd");
+    const stranger = (await open(redis.url.replace("//", "//some:pw@"))).history;
+    for (const one of [history, stranger]) expect(await append(one, "a", "x")).toBe("not-confirmed");
+    await admin.acl("SETUSER", "some", "+xadd");
+    expect((await all(history, "a")).messages).toEqual(["1", "2"]);
+    expect(await append(history, "a", "3")).toBe(3);
+    expect((await all(history, "a")).messages).toEqual(["1", "2", "3"]);
+  });
+
+  test("begins a log anew that is ahead of its head, and says so", async () => {
+    const { history } = await open();
+    for (const text of ["1", "2"]) await append(history, "a", text);
+    await admin.xadd("lockstep:{a}:log", "9-1", "m", "forged");
+    for (const [index, text] of ["3", "4"].entries()) expect(await append(history, "a", text)).toBe(3 + index);
+    const { epoch, messages } = await all(history, "a");
+    expect(messages).toEqual(["3", "4"]);
+    const page = { since: { epoch, offset: 1 }, limit: 9, bytes: 1e9, keepsAlive: false };
+    expect(await history.read("a", retention, page)).toMatchObject({ resumed: false, start: 2 });
+  });
+
+  test("publishes what follows a repeat under a key in the same turn, and takes no foreign value for a repeat", async () => {
+    const { history } = await open();
+    await admin.set("lockstep:{a}:once:key", "something else");
+    expect(await append(history, "a", "x", retention, "key")).toBe(1);
+    expect(await Promise.all([append(history, "a", "again", retention, "key"), append(history, "a", "y")])).toEqual([1, 2]);
+    expect((await all(history, "a")).messages).toEqual(["x", "y"]);
   });
 
   test("keeps nothing of what it may not publish, and goes on where it was when it may", async () => {

@@ -208,7 +208,7 @@ for (const { name, start } of buses) {
 
       test("ends a page after so many bytes, but not without a message", async () => {
         const { history, channel } = await openLog();
-        await append(history, channel, ["1".repeat(100), "2".repeat(100), "3".repeat(100)]);
+        await append(history, channel, ["一".repeat(34), "2".repeat(100), "3".repeat(100)]);
         const first = await history.read(channel, retention, page(9, 150));
         expect([first.start, first.messages.length, first.head]).toEqual([0, 2, 3]);
         const { epoch } = first;

@@ -154,3 +154,15 @@ test("reads once more when too much arrived during a read", () => {
   expect(follower.caughtUp(second.read, { epoch: "e", head: 2, stamp: 2, resumed: true, start: 0, messages: [big, big] })).toBe(true);
   expect(handed).toEqual([1, 2]);
 });
+
+test("asks to be read on from the stamp of the last message it took, whatever repeats", () => {
+  const follower = new Follower(null, { follow: () => 0, missed: () => 0, behind: () => 0 });
+  const { read } = follower.begin(9, 1000);
+  follower.caughtUp(read, { epoch: "e", head: 1, stamp: 10, resumed: null, start: 1, messages: [] });
+  for (const stamp of [20, 99]) follower.arrive({ epoch: "e", first: 2, stamp, messages: ["b"] });
+  const again = follower.begin(9, 1000);
+  expect(again.from.stamp).toBe(20);
+  follower.caughtUp(again.read, { epoch: "e", head: 2, stamp: 20, resumed: true, start: 2, messages: [] });
+  expect(follower.advance({ epoch: "e", head: 3, stamp: 30, resumed: true, start: 2, messages: ["c"] })).toBe(true);
+  expect(follower.begin(9, 1000).from.stamp).toBe(30);
+});

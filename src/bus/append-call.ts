@@ -7,6 +7,7 @@ import { argumentsOf, Writer } from "./resp.ts";
 /** How much of a call stands around its batches, and around what a batch brings itself, at most. */
 const CALL_BYTES = 512;
 const BATCH_BYTES = 512;
+/** As in scripts/append-next.lua, where they are FIRST, less one, and PLACES. */
 const CALL_ARGUMENTS = 3;
 const BATCH_ARGUMENTS = 10;
 /** How late times to live may be renewed, at most. */

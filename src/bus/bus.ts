@@ -43,7 +43,7 @@ export interface Bus extends Publishing {
 export interface History {
   /**
    * Appends and publishes in one step, then tells the sender once, as `Publishing.publish` does. It is delivered once, however
-   * often this instance has to write it.
+   * often this instance has to write it. Two messages of one sender on two channels have no order, unless the first is confirmed.
    *
    * @param key within 60 s a second message with it is not published, and is confirmed with the position of the first
    */

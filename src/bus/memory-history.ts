@@ -1,5 +1,5 @@
 import { Problem } from "../errors.ts";
-import type { Message } from "../message.ts";
+import { byteLength, type Message } from "../message.ts";
 import type { Position, Retention } from "../position.ts";
 import type { BusListener, History, Page, ReadFrom, Sender } from "./bus.ts";
 
@@ -70,7 +70,7 @@ export class MemoryHistory implements History {
     for (let at = start - oldest, left = bytes; at < kept.length && page.length < limit && left > 0; at += 1) {
       const message = kept[at] ?? "";
       page.push(message);
-      left -= message.length;
+      left -= byteLength(message);
     }
     return Promise.resolve({ epoch, head: offset, stamp: 0, resumed: since === undefined ? null : resumed, start, messages: page });
   }

@@ -11,6 +11,8 @@ const GIVE_UP_MS = 5000;
 
 export interface CatchUpsOptions {
   history(): History;
+  /** Whether the bus is there. */
+  ready(): boolean;
   /** Whether a channel is still followed here. */
   wanted(local: LocalChannel): boolean;
   /** A channel that had lost its place was brought to the end of its log. */
@@ -86,8 +88,11 @@ export class CatchUps {
   }
 
   #failed(local: LocalChannel): void {
+    // It will be read anew, as all are.
+    if (this.#resting) return;
     const nowMs = Date.now();
-    const sinceMs = this.#failingSinceMs.get(local) ?? nowMs;
+    // What fails while the bus is away says nothing of the log.
+    const sinceMs = (this.#options.ready() ? this.#failingSinceMs.get(local) : undefined) ?? nowMs;
     this.#failingSinceMs.set(local, sinceMs);
     if (nowMs - sinceMs > GIVE_UP_MS) this.#options.unreadable(local);
     this.#addIn(RETRY_MS, local);

@@ -64,6 +64,7 @@ export class Hub implements BusListener {
     this.#reloading = new Reloading({ channels: this.#channels, gaps: this.#gaps, attendance: this.#attendance });
     this.#catchUps = new CatchUps({
       history: () => this.history,
+      ready: () => this.bus.ready,
       wanted: (local) => this.#channels.get(local.name) === local,
       recovered: () => (options.counts.catchUps += 1),
       unreadable: (local) => this.#gaps.abandon(local),

@@ -76,12 +76,6 @@ export class LoadClient implements Account {
     this.#listener.closed(this);
   }
 
-  /** Ends it, without a word. */
-  end(): void {
-    this.isClosed = true;
-    this.#socket?.terminate();
-  }
-
   received(chunk: Uint8Array): void {
     let bytes = chunk;
     if (this.#rest.length > 0) bytes = Buffer.concat([this.#rest, chunk]);

@@ -1,6 +1,6 @@
 import { frame } from "../support/client.ts";
 import type { Envelope } from "./envelopes.ts";
-import { MARKER_BYTES, writeMarker, type Marker } from "./marker.ts";
+import { writeMarker, type Marker } from "./marker.ts";
 
 /** The frame that publishes: made once, and marked anew for each message. */
 export class MessageFrame {
@@ -24,5 +24,3 @@ export class MessageFrame {
     return this.#bytes;
   }
 }
-
-export const MIN_MESSAGE_BYTES = MARKER_BYTES;

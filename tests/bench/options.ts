@@ -50,14 +50,14 @@ export const HELP = `The benchmark: Lockstep beside bare Bun.serve and other ser
   --workload NAME    one of these workloads, and no other; may be repeated
   --scale NAME       instead of the workloads: how the cost grows with one thing; may be repeated
   --rounds N         how often everything is measured, servers taking turns; medians are printed (${usual.rounds}; ${sweeping.rounds} with --scale)
-  --seconds N        how long each is measured, after half of that to warm up (${usual.seconds}; ${sweeping.seconds} with --scale)
+  --seconds N        how long each is measured, after half as long again to warm up, 3 s at most (${usual.seconds}; ${sweeping.seconds} with --scale)
   --json FILE        writes everything as JSON, each round of it
   --svg FILE         writes a plot
   --executable FILE  another executable of Lockstep than the one of this tree, which is built first
   --list             names the servers, workloads and sweeps
   --help             this
 
-Exit codes: 0 done, 1 Lockstep lost, doubled or reordered something or died, 2 the flags are wrong.
+Exit codes: 0 done, 1 Lockstep lost, doubled or reordered something, closed a client or died, 2 the flags are wrong, 130 interrupted.
 `;
 
 /** @throws UsageError */

@@ -48,7 +48,7 @@ export async function runBench(bench: Bench, machine: Machine, children: Childre
   return results;
 }
 
-/** Code is compiled while it runs: the first second of a server is not what it goes on with. */
+/** Code is compiled while it runs: the first seconds of a server, in which that takes a core for itself, are not what it goes on with. */
 export function warmUpMs(seconds: number): number {
-  return Math.min(2000, (seconds * 1000) / 2);
+  return Math.min(3000, seconds * 1500);
 }

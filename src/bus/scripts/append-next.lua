@@ -11,36 +11,39 @@
 -- Returns nothing where all were the next ones. Else a line for each batch: nothing where it was the next one; or epoch, offset of its
 -- last message, and 1 if this call appended it; or, where that failed, ! and why.
 --
--- This part is for the next batches with which nothing more has to be done, as it mostly is, and calls nothing but Redis: one function
--- made here would cost as much as a command. What is left is for append-rest.lua, behind log.lua.
+-- This part is for the next batches with which nothing more has to be done, as it mostly is, and makes no function: one would cost as
+-- much as a command. What is left is for append-rest.lua, behind log.lua, and so comes after all of these: channels have no order
+-- among each other.
 local FIRST, PLACES = 4, 10
 local instance, stamp = ARGV[1], ARGV[2]
 local left
-local key, place, last = 1, FIRST, #ARGV
-while place < last do
-  local how = ARGV[place + 2]
-  local offset, heard, added, fields
-  if how == 'n' or how == 'r' then
-    local head, count, list, epoch, newest = KEYS[key], ARGV[place + 4], ARGV[place + 5], ARGV[place + 6], ARGV[place + 7]
-    -- One number tells whether it is the next one, since it grows with each message of an epoch.
-    offset = redis.pcall('HINCRBY', head, epoch, count)
-    -- Publishing comes before all that stays, since that alone may be forbidden.
-    if offset == tonumber(newest) then heard = redis.pcall('PUBLISH', ARGV[place], ARGV[place + 9] .. list) end
-    if type(heard) == 'number' then
-      local log, oldest, id = KEYS[key + 1], ARGV[place + 8], newest .. '-' .. stamp
-      if count == '1' then added = redis.pcall('XADD', log, 'NOMKSTREAM', 'MINID', '~', oldest, id, 'm', list)
-      else added = redis.pcall('XADD', log, 'NOMKSTREAM', 'MINID', '~', oldest, id, 'm', list, 'n', count) end
+do
+  local key, place, last = 1, FIRST, #ARGV
+  while place < last do
+    local how = ARGV[place + 2]
+    local offset, heard, added, fields
+    if how == 'n' or how == 'r' then
+      local head, count, list, epoch, newest = KEYS[key], ARGV[place + 4], ARGV[place + 5], ARGV[place + 6], ARGV[place + 7]
+      -- One number tells whether it is the next one, since it grows with each message of an epoch.
+      offset = redis.pcall('HINCRBY', head, epoch, count)
+      -- Publishing comes before all that stays, since a channel may be forbidden.
+      if offset == tonumber(newest) then heard = redis.pcall('PUBLISH', ARGV[place], ARGV[place + 9] .. list) end
+      if type(heard) == 'number' then
+        local log, oldest, id = KEYS[key + 1], ARGV[place + 8], newest .. '-' .. stamp
+        if count == '1' then added = redis.pcall('XADD', log, 'NOMKSTREAM', 'MINID', '~', oldest, id, 'm', list)
+        else added = redis.pcall('XADD', log, 'NOMKSTREAM', 'MINID', '~', oldest, id, 'm', list, 'n', count) end
+      end
+      if type(added) == 'string' then
+        local batch = ARGV[place + 3] .. ' ' .. epoch .. ' ' .. newest .. ' ' .. stamp
+        fields = redis.pcall('HSET', head, 'stamp', stamp, instance, batch)
+      end
     end
-    if type(added) == 'string' then
-      local batch = ARGV[place + 3] .. ' ' .. epoch .. ' ' .. newest .. ' ' .. stamp
-      fields = redis.pcall('HSET', head, 'stamp', stamp, instance, batch)
+    if how ~= 'n' or fields ~= 0 then
+      left = left or {}
+      left[#left + 1] = { place, key, offset, heard, added, fields }
     end
+    key = key + (how == 'k' and 3 or 2)
+    place = place + PLACES
   end
-  if how ~= 'n' or fields ~= 0 then
-    left = left or {}
-    left[#left + 1] = { place, key, offset, heard, added, fields }
-  end
-  key = key + (how == 'k' and 3 or 2)
-  place = place + PLACES
 end
 if not left then return '' end

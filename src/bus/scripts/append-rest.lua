@@ -1,5 +1,5 @@
 -- What append-next.lua, which says what KEYS and ARGV are, has left: batches that are appended after a look at the log, that were not
--- the next ones, could not be published, or have begun something.
+-- the next ones or could not be appended, and those that have begun something or have times to live to renew.
 
 -- How many may be remembered whatever their age.
 local INSTANCES = 32
@@ -25,6 +25,7 @@ local function ttlOf(place)
   return string.match(ARGV[place + 1], '%d+$')
 end
 
+-- A counter that comes to 0 was made by the try, in a head of another epoch: the first message of an epoch is never tried as the next.
 local function undo(head, place)
   local epoch = ARGV[place + 6]
   if redis.call('HINCRBY', head, epoch, -ARGV[place + 4]) == 0 then redis.call('HDEL', head, epoch) end
@@ -39,8 +40,9 @@ local function finishNext(head, log, place, offset, heard, added, fields)
     if not heard then return false end
     error(heard.err, 0)
   end
-  if type(added) ~= 'string' then
-    local done, why = pcall(begin, log, newest .. '-' .. stamp, count, ARGV[place + 5])
+  local anew = type(added) ~= 'string'
+  if anew then
+    local done, why = pcall(begin, added, log, newest .. '-' .. stamp, count, ARGV[place + 5])
     if not done then
       undo(head, place)
       error(why, 0)
@@ -51,7 +53,7 @@ local function finishNext(head, log, place, offset, heard, added, fields)
   elseif fields > 0 then
     forgetInstances(head)
   end
-  if type(added) ~= 'string' or ARGV[place + 2] == 'r' then
+  if anew or ARGV[place + 2] == 'r' then
     redis.call('PEXPIRE', head, HEAD_TTL)
     redis.call('PEXPIRE', log, ttlOf(place))
   end

@@ -45,8 +45,12 @@ local function forgot(log, epoch, offset, stamp, seenEpoch, seenOffset, seenStam
   return first <= seen and itsStamp ~= seenStamp
 end
 
--- Begins a log that is not there, or in whose place somebody else has put something, with a batch of `count` messages in `list`.
-local function begin(log, id, count, list)
+-- Begins a log with a batch of `count` messages in `list`, where appending it was answered with nothing, since there is no log, or
+-- with an error: somebody has put something else there, or messages that its head does not know. What else may be wrong stays so.
+local function begin(added, log, id, count, list)
+  if added and not string.find(added.err, '^WRONGTYPE') and not string.find(added.err, 'ID specified in XADD', 1, true) then
+    error(added.err, 0)
+  end
   redis.call('DEL', log)
   if count == 1 then redis.call('XADD', log, id, 'm', list)
   else redis.call('XADD', log, id, 'm', list, 'n', count) end
@@ -60,13 +64,13 @@ local function appendTo(head, log, channel, epoch, offset, stamp, size, ttl, cou
   local oldest = math.max(0, offset + count - size + 1)
   local header = struct.pack('>BBBc0I8I8', 255, 1, #epoch, epoch, offset + 1, stamp)
   redis.call('PEXPIRE', head, HEAD_TTL)
-  -- Before all that stays, since this alone may be forbidden.
+  -- Before all that stays, since a channel may be forbidden.
   local heard = redis.pcall('PUBLISH', channel, header .. list)
   if type(heard) == 'table' then error(heard.err, 0) end
   local added
   if count == 1 then added = redis.pcall('XADD', log, 'NOMKSTREAM', 'MINID', '~', oldest, id, 'm', list)
   else added = redis.pcall('XADD', log, 'NOMKSTREAM', 'MINID', '~', oldest, id, 'm', list, 'n', count) end
-  if type(added) ~= 'string' then begin(log, id, count, list) end
+  if type(added) ~= 'string' then begin(added, log, id, count, list) end
   redis.call('HSET', head, epoch, last, 'stamp', stamp)
   redis.call('PEXPIRE', log, ttl)
   return last
