@@ -52,6 +52,10 @@ const MAX_UNANSWERED_BYTES = 32 * 1024 * 1024;
 const MAX_PENDING = 65_536;
 const MAX_PENDING_BYTES = 32 * 1024 * 1024;
 const EXPIRY_CHECK_MS = 100;
+/** Every so many of these checks there is a look at all lanes, whether something can be too old or not. */
+const LOOK_CHECKS = 50;
+/** Above it there is a look each time: those without messages are in the way. */
+const MANY_LANES = 32_768;
 
 /**
  * What waits for the logs of channels and what was written to them, in order for each channel. A batch whose answer was lost is
@@ -72,6 +76,11 @@ export class AppendQueue {
   #pendingBytes = 0;
   #unansweredBytes = 0;
   #expiry: ReturnType<typeof setInterval> | undefined;
+  #checks = 0;
+  /** None of the messages is older. */
+  #oldestMs = Infinity;
+  /** Whether a sender was refused since the last look: what else it has here is to go. */
+  #broke = false;
   #onEmpty: (() => void)[] = [];
 
   /** @param retry is called now and then while batches have to be written again */
@@ -85,11 +94,14 @@ export class AppendQueue {
     const bytes = byteLength(message);
     const crowded = this.#pending >= MAX_PENDING || this.#pendingBytes >= MAX_PENDING_BYTES;
     if ((hasToWait || crowded) && !this.#allowance.hasRoom(bytes)) {
+      this.#broke = true;
       sender.refused(new Problem("queue-full", "Too many messages wait for the bus."));
       return;
     }
     const lane = this.#lane(channel, retention);
-    lane.waiting.push({ message, bytes, key, acceptedMs: Date.now(), sender });
+    const acceptedMs = Date.now();
+    if (acceptedMs < this.#oldestMs) this.#oldestMs = acceptedMs;
+    lane.waiting.push({ message, bytes, key, acceptedMs, sender });
     this.#allowance.take(1, bytes);
     this.#pending += 1;
     this.#pendingBytes += bytes;
@@ -131,6 +143,7 @@ export class AppendQueue {
 
   refused(batch: AppendBatch, problem: Problem): void {
     this.#unansweredBytes -= batch.bytes;
+    this.#broke = true;
     this.#end(batch, (sender) => sender.refused(problem));
   }
 
@@ -241,14 +254,22 @@ export class AppendQueue {
 
   #expire(): void {
     const before = Date.now() - this.#allowance.timeoutMs;
-    for (const lane of this.#lanes.values()) {
-      if (lane.batch === undefined && lane.waiting.length === 0) this.#rest(lane);
-      else this.#expireLane(lane, before);
-    }
+    this.#checks += 1;
+    // With many lanes a look costs, and mostly nothing is as old as that.
+    if (this.#oldestMs <= before || this.#broke || this.#checks % LOOK_CHECKS === 0 || this.#lanes.size > MANY_LANES) this.#look(before);
     this.#dropIdle();
     this.#giveUp();
     if (this.#failed.size > 0) this.#retry();
     this.#settleEmpty();
+  }
+
+  #look(before: number): void {
+    this.#broke = false;
+    this.#oldestMs = Infinity;
+    for (const lane of this.#lanes.values()) {
+      if (lane.batch === undefined && lane.waiting.length === 0) this.#rest(lane);
+      else this.#oldestMs = Math.min(this.#oldestMs, this.#expireLane(lane, before));
+    }
   }
 
   /** A lane is kept for a moment: where something was published more will be. */
@@ -267,19 +288,26 @@ export class AppendQueue {
     });
   }
 
-  #expireLane(lane: Lane, before: number): void {
-    for (const item of lane.batch?.items ?? []) {
+  /** Returns when the oldest of the messages was accepted that are left and whose senders were not told. */
+  #expireLane(lane: Lane, before: number): number {
+    const { waiting } = lane;
+    const written = lane.batch?.items ?? [];
+    for (const item of written) {
       if (item.acceptedMs > before) break;
-      tell(item, (sender) =>
-        sender.refused(new Problem("not-confirmed", "The bus did not confirm the message in time; it may still arrive.")),
-      );
+      this.#refuse(item, new Problem("not-confirmed", "The bus did not confirm the message in time; it may still arrive."));
     }
-    const oldest = lane.waiting[0];
-    if (oldest === undefined || (oldest.acceptedMs > before && !isBroken(oldest))) return;
-    const first = lane.waiting.findIndex((item) => item.acceptedMs > before && !isBroken(item));
-    const expired = lane.waiting.splice(0, first === -1 ? lane.waiting.length : first);
-    this.#forget(expired);
-    for (const item of expired) tell(item, (sender) => sender.refused(new Problem("bus-away", "The bus was away for too long.")));
+    if (waiting[0] !== undefined && isPast(waiting[0], before)) {
+      const first = waiting.findIndex((item) => !isPast(item, before));
+      const expired = waiting.splice(0, first === -1 ? waiting.length : first);
+      this.#forget(expired);
+      for (const item of expired) this.#refuse(item, new Problem("bus-away", "The bus was away for too long."));
+    }
+    return (written.find(({ acceptedMs }) => acceptedMs > before) ?? waiting[0])?.acceptedMs ?? Infinity;
+  }
+
+  #refuse(item: Item, problem: Problem): void {
+    this.#broke = true;
+    tell(item, (sender) => sender.refused(problem));
   }
 
   /** A failed batch for which nobody waits any more is not written again. */
@@ -301,6 +329,11 @@ export class AppendQueue {
     this.#onEmpty = [];
     for (const resolve of resolvers) resolve();
   }
+}
+
+/** Whether it does not wait any more: it is too old, or nobody waits for it. */
+function isPast(item: Item, before: number): boolean {
+  return item.acceptedMs <= before || isBroken(item);
 }
 
 /** Nobody waits for it: its sender was told, or dropped out for an earlier message. */
