@@ -1,10 +1,14 @@
 import { afterAll, afterEach, beforeAll, describe, expect, setSystemTime, test } from "bun:test";
-import { connect, createServer } from "node:net";
+import { connect, createServer, type Server, type Socket } from "node:net";
 import type { Redis } from "ioredis";
+import { Allowance } from "../src/bus/allowance.ts";
+import { LaneWords, readAppended } from "../src/bus/append-call.ts";
+import { AppendQueue } from "../src/bus/append-queue.ts";
 import type { Bus, BusListener, Entries, History, Page, Sender } from "../src/bus/bus.ts";
+import { ChannelKeys } from "../src/bus/channel-keys.ts";
 import { openBus } from "../src/bus/open.ts";
 import { Counts } from "../src/counts.ts";
-import type { Problem } from "../src/errors.ts";
+import { Problem } from "../src/errors.ts";
 import { Log } from "../src/log.ts";
 import type { Message } from "../src/message.ts";
 import { Proxy } from "./support/proxy.ts";
@@ -459,42 +463,88 @@ describe("appending in Redis", () => {
     expect((await all(history, "a")).messages).toEqual(["one", "two"]);
   });
 
-  test("knows a write that comes after its repeat, as from a network that swallowed it for a while", async () => {
-    const late: (() => void)[] = [];
-    let swallows = false;
-    const proxy = createServer((inside) => {
-      const outside = connect(redis.port, "127.0.0.1");
-      let swallowed = false;
-      inside.on("data", (data) => {
-        swallowed ||= swallows && data.includes("late");
-        if (swallowed) late.push(() => outside.write(data));
-        else outside.write(data);
+  /** Passes on what an instance and Redis say, but for the connection on which a word is said while it swallows. */
+  class Swallower {
+    swallows = false;
+    /** What was swallowed of requests, each to be passed on. */
+    readonly late: (() => void)[] = [];
+    readonly #server: Server;
+    readonly #sockets = new Set<Socket>();
+
+    /** @param passes whether only the answers to that word are swallowed */
+    constructor(word: string, passes: boolean) {
+      this.#server = createServer((inside) => {
+        const outside = connect(redis.port, "127.0.0.1");
+        let silent = false;
+        inside.on("data", (data) => {
+          silent ||= this.swallows && data.includes(word);
+          if (silent && !passes) this.late.push(() => outside.write(data));
+          else outside.write(data);
+        });
+        outside.on("data", (data) => silent || inside.write(data));
+        for (const socket of [inside, outside]) {
+          this.#sockets.add(socket);
+          socket.on("error", () => socket.destroy());
+        }
+        inside.on("close", () => silent || outside.destroy());
+        outside.on("close", () => inside.destroy());
       });
-      outside.on("data", (data) => swallowed || inside.write(data));
-      for (const socket of [inside, outside]) socket.on("error", () => socket.destroy());
-      inside.on("close", () => swallowed || outside.destroy());
-      outside.on("close", () => inside.destroy());
-    });
-    const port = await freePort();
-    await new Promise<void>((resolve) => proxy.listen(port, "127.0.0.1", resolve));
+    }
+
+    async listen(): Promise<string> {
+      const port = await freePort();
+      await new Promise<void>((resolve) => this.#server.listen(port, "127.0.0.1", resolve));
+      return `redis://127.0.0.1:${port}`;
+    }
+
+    cut(): void {
+      for (const socket of this.#sockets) socket.destroy();
+    }
+
+    stop(): void {
+      this.cut();
+      this.#server.close();
+    }
+  }
+
+  test("knows a write that comes after its repeat, as from a network that swallowed it for a while", async () => {
+    const swallower = new Swallower("late", false);
     const direct = await open();
     await direct.bus.subscribe("a");
-    const { history } = await open(`redis://127.0.0.1:${port}`);
+    const { history } = await open(await swallower.listen());
     expect(await append(history, "a", "before")).toBe(1);
-    swallows = true;
+    swallower.swallows = true;
     const told = append(history, "a", "late");
-    await waitFor("it to be swallowed", () => late.length > 0);
-    swallows = false;
+    await waitFor("it to be swallowed", () => swallower.late.length > 0);
+    swallower.swallows = false;
     // The silence is noticed, and it is written again.
     expect(await told).toBe(2);
     expect(await append(history, "a", "after")).toBe(3);
     const before = await calls("evalsha");
-    for (const write of late) write();
+    for (const write of swallower.late) write();
     await waitFor("the late one to come", async () => (await calls("evalsha")) > before);
     expect(await append(direct.history, "a", "last")).toBe(4);
     await waitFor("the last", () => direct.entries.at(-1)?.[1].messages.at(-1) === "last");
     expect(direct.entries.flatMap(([, { messages }]) => messages)).toEqual(["before", "late", "after", "last"]);
-    proxy.close();
+    swallower.stop();
+  });
+
+  test.each([1, 2])("delivers once what Redis forgot before it could answer, message %d of a channel", async (which) => {
+    const swallower = new Swallower("once", true);
+    const { history, bus, entries } = await open(await swallower.listen());
+    await bus.subscribe("a");
+    if (which > 1) expect(await append(history, "a", "before")).toBe(1);
+    swallower.swallows = true;
+    const told = append(history, "a", "once");
+    await waitFor("it to be delivered", () => entries.at(-1)?.[1].messages.at(-1) === "once");
+    swallower.swallows = false;
+    await admin.flushall();
+    swallower.cut();
+    expect(await told).toBe(which);
+    expect(await append(history, "a", "after")).toBe(1);
+    await waitFor("the last", () => entries.at(-1)?.[1].messages.at(-1) === "after");
+    expect(entries.flatMap(([, { messages }]) => messages)).toEqual([...(which > 1 ? ["before"] : []), "once", "after"]);
+    swallower.stop();
   });
 
   test("says anew what a call says where Redis has lost the script", async () => {
@@ -568,4 +618,19 @@ describe("appending in Redis", () => {
     expect(await admin.pttl("lockstep:{a}:log")).toBeLessThanOrEqual(850);
     expect(await admin.pttl("lockstep:{a}:head")).toBeGreaterThan(24 * 3600 * 1000);
   });
+});
+
+test("no answer is believed that is not the script's, and what it is instead is not said", () => {
+  const queue = new AppendQueue(new Allowance(limits), () => undefined);
+  queue.add("a", retention, "x", undefined, { broken: false, confirmed: () => undefined, refused: () => undefined }, false);
+  const batch = queue.take();
+  if (batch === undefined) throw new Error("nothing to write");
+  const words = new LaneWords(new ChannelKeys("", "a"), "a", retention);
+  const part = { batch, words, epoch: "e", offset: 4, stamp: undefined, isNext: true };
+  expect(readAppended("", [part])).toEqual([{ epoch: "e", offset: 5, isNew: true }]);
+  expect(readAppended("f 7 0", [part])).toEqual([{ epoch: "f", offset: 7, isNew: false }]);
+  expect(readAppended("!why", [part])).toEqual([new Error("why")]);
+  for (const answer of ["PONG", "1", "e 7", "e 7 0 secret", "e x 1", "e 7 0\ne 8 0", null])
+    expect(() => readAppended(answer, [part])).toThrow(/^Redis answered something else$/);
+  queue.close(new Problem("bus-away", "over"));
 });

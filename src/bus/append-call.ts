@@ -155,7 +155,8 @@ export type Appended = Error | { readonly epoch: string; readonly offset: number
 export function readAppended(answer: unknown, parts: readonly AppendPart[]): Appended[] {
   if (answer === "") return parts.map(nextOf);
   const lines = String(answer).split("\n");
-  if (lines.length !== parts.length) throw new Error(`the append script answered ${String(answer)}`);
+  // What it is instead is not said: it may be anybody's message.
+  if (lines.length !== parts.length || !lines.every(isLine)) throw new Error("Redis answered something else");
   return parts.map((part, index) => {
     const line = lines[index] ?? "";
     if (line === "") return nextOf(part);
@@ -163,6 +164,10 @@ export function readAppended(answer: unknown, parts: readonly AppendPart[]): App
     const [epoch = "", offset, isNew] = line.split(" ");
     return { epoch, offset: Number(offset), isNew: isNew === "1" };
   });
+}
+
+function isLine(line: string): boolean {
+  return line === "" || line.startsWith("!") || /^\w+ \d+ [01]$/.test(line);
 }
 
 function nextOf({ batch, epoch, offset }: AppendPart): Appended {

@@ -19,6 +19,11 @@ export interface Seen {
   offset: number;
   stamp: number;
   doubted: Mark | undefined;
+  /** The stamp under which this instance has last written to the log. */
+  written: number;
+  /** Where that was heard of, though it may not have been answered; the epoch is empty where it was not. */
+  heardEpoch: string;
+  heardOffset: number;
   /** Whether more than its first entry came since the last look for what can make room. */
   isRecent: boolean;
   /** Whether it had to make room: then it is told nothing any more, and another one has to be asked for. */
@@ -43,7 +48,18 @@ export class Evidence {
     let seen = this.#seen.get(channel);
     if (seen === undefined) {
       this.#makeRoom();
-      seen = { channel, epoch: "", offset: 0, stamp: 0, doubted: undefined, isRecent: false, isForgotten: false };
+      seen = {
+        channel,
+        epoch: "",
+        offset: 0,
+        stamp: 0,
+        doubted: undefined,
+        written: 0,
+        heardEpoch: "",
+        heardOffset: 0,
+        isRecent: false,
+        isForgotten: false,
+      };
       this.#seen.set(channel, seen);
     }
     return seen;
@@ -74,6 +90,15 @@ export class Evidence {
 
   saw(channel: string, epoch: string, offset: number, stamp: number): void {
     this.note(this.about(channel), epoch, offset, stamp);
+  }
+
+  /** The same, of what was delivered: that may be what this instance has written. */
+  heard(seen: Seen, epoch: string, offset: number, stamp: number): void {
+    if (stamp === seen.written) {
+      seen.heardEpoch = epoch;
+      seen.heardOffset = offset;
+    }
+    this.note(seen, epoch, offset, stamp);
   }
 
   /** The same, where it is known already what was seen of the channel. */

@@ -6,7 +6,7 @@ import type { Message } from "../message.ts";
 import type { Retention } from "../position.ts";
 import type { Allowance } from "./allowance.ts";
 import { LaneWords, readAppended, writeAppend, type AppendPart, type AppendTerms, type Appended } from "./append-call.ts";
-import { AppendQueue, MAX_BATCH, MAX_BATCH_BYTES, type AppendBatch } from "./append-queue.ts";
+import { AppendQueue, MAX_BATCH, MAX_BATCH_BYTES, type AppendBatch, type Lane } from "./append-queue.ts";
 import type { History, Page, ReadFrom, Sender } from "./bus.ts";
 import { ChannelKeys } from "./channel-keys.ts";
 import { checkOf, Evidence, type Mark, type Seen } from "./evidence.ts";
@@ -151,6 +151,7 @@ export class RedisHistory implements History {
     let count = 0;
     let bytes = 0;
     for (let batch = this.#queue.take(); batch !== undefined; batch = this.#queue.take()) {
+      if (batch.repeated && this.#confirmHeard(batch)) continue;
       count += batch.items.length;
       bytes += batch.bytes;
       if (parts.length > 0 && (count > MAX_BATCH || bytes > MAX_BATCH_BYTES)) {
@@ -174,12 +175,24 @@ export class RedisHistory implements History {
     this.#queue.close(new Problem("not-confirmed", "The server shut down before the bus confirmed the message."));
   }
 
+  /** What was delivered was written, whether Redis still knows it or not: written again where it does not, it would be delivered twice. */
+  #confirmHeard(batch: AppendBatch): boolean {
+    const { heardEpoch, heardOffset } = this.#seenOf(batch.lane);
+    if (heardEpoch === "") return false;
+    this.#queue.confirmed(batch, heardEpoch, heardOffset);
+    return true;
+  }
+
+  #seenOf(lane: Lane): Seen {
+    if (lane.seen?.isForgotten !== false) lane.seen = this.evidence.about(lane.channel);
+    return lane.seen;
+  }
+
   #part(batch: AppendBatch): Part {
     const { lane } = batch;
     const { channel } = lane;
-    lane.words ??= new LaneWords(this.keys(channel), this.#options.prefix + channel, lane.retention);
-    if (lane.seen?.isForgotten !== false) lane.seen = this.evidence.about(channel);
-    const { seen, words } = lane;
+    const words = (lane.words ??= new LaneWords(this.keys(channel), this.#options.prefix + channel, lane.retention));
+    const seen = this.#seenOf(lane);
     const { doubted } = seen;
     if (doubted !== undefined) {
       const { epoch, offset, stamp } = doubted;
@@ -208,6 +221,10 @@ export class RedisHistory implements History {
       lastTtlMs: allowance.timeoutMs + LAST_TTL_MS,
       onceTtlMs: ONCE_TTL_MS,
     };
+    for (const { seen } of parts) {
+      seen.written = stamp;
+      seen.heardEpoch = "";
+    }
     link.send(new WrittenCommand("evalsha", writeAppend(terms, parts))).then(
       (answer) => this.#answered(parts, terms, answer),
       (error: unknown) => this.#unanswered(parts, error),

@@ -359,7 +359,7 @@ class RedisBus implements Bus {
     else {
       const { evidence } = this.history;
       if (subscription.seen?.isForgotten !== false) subscription.seen = evidence.about(channel);
-      evidence.note(subscription.seen, received.epoch, received.first + received.messages.length - 1, received.stamp);
+      evidence.heard(subscription.seen, received.epoch, received.first + received.messages.length - 1, received.stamp);
       this.#listener.deliverEntries(channel, received);
     }
   };
