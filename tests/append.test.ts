@@ -239,23 +239,33 @@ describe("appending in Redis", () => {
   test.each([
     ["stands where", []],
     ["came after", ["more"]],
-  ])("begins anew where another message %s what was seen before Redis was lost, however much else is in doubt", async (_, more) => {
-    const [{ history, bus }, other] = [await open(), (await open()).history];
-    // Then its subscriber is spared below.
-    await bus.subscribe("y");
-    // More than is asked for at once.
-    await Promise.all(Array.from({ length: 300 }, (_item, index) => append(history, `channel-${index}`, "x")));
-    expect(await append(history, "z", "1")).toBe(1);
-    const forget = await keep("z");
-    expect(await append(history, "z", "lost")).toBe(2);
-    await forget();
-    // A millisecond has a thousand stamps, and Redis is never back as soon as that.
-    await Bun.sleep(2);
-    for (const text of ["new", ...more]) await append(other, "z", text);
-    await admin.call("CLIENT", "KILL", "TYPE", "normal");
-    expect(await append(history, "z", "anew")).toBe(1);
-    expect((await all(history, "z")).messages).toEqual(["anew"]);
-  });
+  ])(
+    "begins anew, with it, where another message %s what was seen before Redis was lost, however much else is in doubt",
+    async (_, more) => {
+      const [{ history, bus }, other] = [await open(), (await open()).history];
+      // Then its subscriber is spared below.
+      await bus.subscribe("y");
+      // More than is asked for at once.
+      await Promise.all(Array.from({ length: 300 }, (_item, index) => append(history, `channel-${index}`, "x")));
+      expect(await append(history, "z", "1")).toBe(1);
+      const before = (await all(history, "z")).epoch;
+      const forget = await keep("z");
+      expect(await append(history, "z", "lost")).toBe(2);
+      await forget();
+      // A millisecond has a thousand stamps, and Redis is never back as soon as that.
+      await Bun.sleep(2);
+      // What comes in one turn is one batch.
+      await Promise.all(["new", ...more].map((text) => append(other, "z", text)));
+      await admin.call("CLIENT", "KILL", "TYPE", "normal");
+      const messages = ["new", ...more, "anew"];
+      expect(await append(history, "z", "anew")).toBe(messages.length);
+      const page = await all(history, "z");
+      expect([page.messages, page.start, page.epoch === before]).toEqual([messages, 0, false]);
+      expect(await append(other, "z", "on")).toBe(messages.length + 1);
+      expect((await all(other, "z")).messages).toEqual([...messages, "on"]);
+      expect(await admin.pttl("lockstep:{z}:log")).toBeGreaterThan(0);
+    },
+  );
 
   /** Loses Redis, and has it again. */
   async function lose(bus: Bus): Promise<void> {

@@ -73,7 +73,7 @@ local function appendAfterLook(head, log, once, place, seenStamp)
   end
   -- Otherwise offsets would be given twice.
   if forgot(log, epoch, offset, newest, ARGV[place + 6], ARGV[place + 7] - count, seenStamp) then
-    epoch, offset = startEpoch(head, log, fresh, epoch)
+    epoch, offset = startAgain(head, log, fresh, epoch, seenStamp)
   end
   local size = tonumber(string.match(ARGV[place + 1], '^%d+'))
   local last = appendTo(head, log, ARGV[place], epoch, offset, stamp, size, ttlOf(place), count, ARGV[place + 5])

@@ -45,6 +45,31 @@ local function forgot(log, epoch, offset, stamp, seenEpoch, seenOffset, seenStam
   return first <= seen and itsStamp ~= seenStamp
 end
 
+-- Begins a new epoch where a log has lost what was seen, with what came after that by its stamp: others may have published since.
+local function startAgain(head, log, epoch, before, seenStamp)
+  local seen = tonumber(seenStamp)
+  local later = {}
+  -- Where there is something else, that is no list.
+  for _, batch in ipairs(seen and redis.pcall('XREVRANGE', log, '+', '-') or {}) do
+    local _, _, stamp = placeOf(batch)
+    if tonumber(stamp) <= seen then break end
+    later[#later + 1] = batch
+  end
+  local ttl = redis.call('PTTL', log)
+  local _, offset, stamp = startEpoch(head, log, epoch, before)
+  for index = #later, 1, -1 do
+    local first, last, itsStamp = placeOf(later[index])
+    offset = offset + last - first + 1
+    stamp = itsStamp
+    redis.call('XADD', log, string.format('%d', offset) .. '-' .. stamp, unpack(later[index][2]))
+  end
+  if #later > 0 then
+    redis.call('HSET', head, epoch, string.format('%d', offset), 'stamp', stamp)
+    redis.call('PEXPIRE', log, ttl)
+  end
+  return epoch, offset, stamp
+end
+
 -- Begins a log with a batch of `count` messages in `list`, where appending it was answered with nothing, since there is no log, or
 -- with an error: somebody has put something else there, or messages that its head does not know. What else may be wrong stays so.
 local function begin(added, log, id, count, list)

@@ -16,7 +16,7 @@ local epoch, offset, stamp = openLog(KEYS[1], KEYS[2], ARGV[1])
 -- What the instance has seen and what the reader has: positions mean nothing any more if one of them is lost.
 for check = 7, 10, 3 do
   if forgot(KEYS[2], epoch, offset, stamp, ARGV[check], ARGV[check + 1], ARGV[check + 2]) then
-    epoch, offset, stamp = startEpoch(KEYS[1], KEYS[2], ARGV[1], epoch)
+    epoch, offset, stamp = startAgain(KEYS[1], KEYS[2], ARGV[1], epoch, ARGV[check + 2])
   end
 end
 if ARGV[3] == '1' then

@@ -25,7 +25,7 @@ if not KEYS[2] then
 end
 local epoch, offset, stamp = openLog(KEYS[2], KEYS[3], ARGV[5])
 if forgot(KEYS[3], epoch, offset, stamp, ARGV[6], ARGV[7], ARGV[8]) then
-  epoch, offset = startEpoch(KEYS[2], KEYS[3], ARGV[5], epoch)
+  epoch, offset = startAgain(KEYS[2], KEYS[3], ARGV[5], epoch, ARGV[8])
 end
 appendTo(KEYS[2], KEYS[3], ARGV[4], epoch, offset, string.format('%d', at), tonumber(ARGV[9]), ARGV[10], 1, ARGV[11])
 return 1
