@@ -65,7 +65,7 @@ local function startAgain(head, log, epoch, before, seenStamp)
   end
   if #later > 0 then
     redis.call('HSET', head, epoch, string.format('%d', offset), 'stamp', stamp)
-    redis.call('PEXPIRE', log, ttl)
+    if ttl > 0 then redis.call('PEXPIRE', log, ttl) end
   end
   return epoch, offset, stamp
 end
