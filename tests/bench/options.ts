@@ -36,9 +36,9 @@ const flags = {
   help: { type: "boolean", short: "h", default: false },
 } as const;
 
-/** What a run takes where nothing is said: some ten minutes. */
+/** What a run takes where nothing is said: some fifteen minutes. */
 const usual = { rounds: "3", seconds: "2" };
-/** And a sweep, which is about the shape of a curve: a minute or two. */
+/** And a sweep, which is about the shape of a curve: two minutes each. */
 const sweeping = { rounds: "1", seconds: "1", servers: ["lockstep-redis"] };
 
 export const HELP = `The benchmark: Lockstep beside bare Bun.serve and other servers, on this machine.
