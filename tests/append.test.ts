@@ -631,7 +631,11 @@ describe("appending in Redis", () => {
 });
 
 test("no answer is believed that is not the script's, and what it is instead is not said", () => {
-  const queue = new AppendQueue(new Allowance(limits), () => undefined);
+  const queue = new AppendQueue(
+    new Allowance(limits),
+    () => undefined,
+    () => 0,
+  );
   queue.add("a", retention, "x", undefined, { broken: false, confirmed: () => undefined, refused: () => undefined }, false);
   const batch = queue.take();
   if (batch === undefined) throw new Error("nothing to write");

@@ -42,18 +42,22 @@ const samples: number[] = [];
 const endMs = Date.now() + minutes * 60_000;
 let rounds = 0;
 let nextMs = 0;
-while (Date.now() < endMs) {
-  await round(server, (rounds += 1));
-  if (Date.now() < nextMs) continue;
-  nextMs = Date.now() + SAMPLE_MS;
-  const mb = await residentMb(server.pid);
-  samples.push(mb);
-  process.stdout.write(
-    `${Math.max(0, Math.round((endMs - Date.now()) / 1000))} s to go, ${rounds * ROUND_CLIENTS} clients so far, ${mb.toFixed(0)} MB\n`,
-  );
+let code: number | null = null;
+try {
+  while (Date.now() < endMs) {
+    await round(server, (rounds += 1));
+    if (Date.now() < nextMs) continue;
+    nextMs = Date.now() + SAMPLE_MS;
+    const mb = await residentMb(server.pid);
+    samples.push(mb);
+    process.stdout.write(
+      `${Math.max(0, Math.round((endMs - Date.now()) / 1000))} s to go, ${rounds * ROUND_CLIENTS} clients so far, ${mb.toFixed(0)} MB\n`,
+    );
+  }
+} finally {
+  code = await server.end();
+  await redis.stop();
 }
-const code = await server.end();
-await redis.stop();
 const third = Math.floor(samples.length / 3);
 const [before, after] = [median(samples.slice(third, 2 * third)), median(samples.slice(2 * third))];
 process.stdout.write(

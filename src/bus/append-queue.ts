@@ -54,8 +54,8 @@ const MAX_PENDING_BYTES = 32 * 1024 * 1024;
 const EXPIRY_CHECK_MS = 100;
 /** Every so many of these checks there is a look at all lanes, whether something can be too old or not. */
 const LOOK_CHECKS = 50;
-/** Above it there is a look each time: those without messages are in the way. */
-const MANY_LANES = 32_768;
+/** Above it, and above twice as many as channels are followed here, there is a look each time: those without messages are in the way. */
+const MANY_LANES = 4096;
 
 /**
  * What waits for the logs of channels and what was written to them, in order for each channel. A batch whose answer was lost is
@@ -64,6 +64,7 @@ const MANY_LANES = 32_768;
 export class AppendQueue {
   readonly #allowance: Allowance;
   readonly #retry: () => void;
+  readonly #followed: () => number;
   readonly #lanes = new Map<string, Lane>();
   /** Lanes with something to write now; each once, by its `due`. */
   #due: Lane[] = [];
@@ -83,10 +84,14 @@ export class AppendQueue {
   #broke = false;
   #onEmpty: (() => void)[] = [];
 
-  /** @param retry is called now and then while batches have to be written again */
-  constructor(allowance: Allowance, retry: () => void) {
+  /**
+   * @param retry is called now and then while batches have to be written again
+   * @param followed how many channels are followed here
+   */
+  constructor(allowance: Allowance, retry: () => void, followed: () => number) {
     this.#allowance = allowance;
     this.#retry = retry;
+    this.#followed = followed;
   }
 
   /** Takes a message in, or refuses it where it has to wait and too much waits already. */
@@ -255,8 +260,9 @@ export class AppendQueue {
   #expire(): void {
     const before = Date.now() - this.#allowance.timeoutMs;
     this.#checks += 1;
+    const crowded = this.#lanes.size > Math.max(MANY_LANES, 2 * this.#followed());
     // With many lanes a look costs, and mostly nothing is as old as that.
-    if (this.#oldestMs <= before || this.#broke || this.#checks % LOOK_CHECKS === 0 || this.#lanes.size > MANY_LANES) this.#look(before);
+    if (this.#oldestMs <= before || this.#broke || crowded || this.#checks % LOOK_CHECKS === 0) this.#look(before);
     this.#dropIdle();
     this.#giveUp();
     if (this.#failed.size > 0) this.#retry();

@@ -59,8 +59,9 @@ export class RedisHistory implements History {
 
   constructor(options: RedisHistoryOptions) {
     this.#options = options;
-    this.evidence = new Evidence(() => options.followed());
-    this.#queue = new AppendQueue(options.allowance, () => this.resume());
+    const followed = (): number => options.followed();
+    this.evidence = new Evidence(followed);
+    this.#queue = new AppendQueue(options.allowance, () => this.resume(), followed);
   }
 
   append(channel: string, message: Message, retention: Retention, sender: Sender, key?: string): void {
