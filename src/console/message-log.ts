@@ -66,7 +66,7 @@ export class MessageLog {
     this.#list.addEventListener("pointerdown", () => this.#press());
     this.#list.addEventListener("keydown", (event) => {
       if (/^(?:Home|PageUp|ArrowUp)$/.test(event.key) || (event.key === " " && event.shiftKey)) this.#holdUnlessWhole();
-      else if (event.key === "End") this.follow();
+      else if (event.key === "End" && this.#pace === "held") this.follow();
       this.#walk(event);
     });
     // Blocks get their true height when they come into sight, and what stands around the list gets more or less: both move the end.

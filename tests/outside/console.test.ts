@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import type { Browser, BrowserContextOptions, Locator, Page } from "playwright-core";
 import { launchChromium } from "../support/chromium.ts";
+import type { Client } from "../support/client.ts";
 import { Server } from "../support/executable.ts";
 import { Instance, type Setup } from "../support/instance.ts";
 import { Proxy } from "../support/proxy.ts";
@@ -402,6 +403,13 @@ async function openRoom(instance: Instance): Promise<{ console: Console; page: P
   return { console, page: console.page, panel };
 }
 
+/** The same, on a server that takes as many messages as there are, and somebody who sends there. */
+async function openBusyRoom(): Promise<{ page: Page; panel: Panel; sender: Client }> {
+  const instance = await start({ toml: UNLIMITED });
+  const { page, panel } = await openRoom(instance);
+  return { page, panel, sender: await instance.join("rooms/a") };
+}
+
 describe("a connection that is lost", () => {
   test("is taken up again by a server that comes back, and the marks say what is missing", async () => {
     const redis = await RedisServer.start();
@@ -737,9 +745,7 @@ describe("many messages", () => {
   test(
     "stay on the page up to its bound, which it names, and the newest are in sight",
     async () => {
-      const instance = await start({ toml: UNLIMITED });
-      const { page, panel } = await openRoom(instance);
-      const sender = await instance.join("rooms/a");
+      const { page, panel, sender } = await openBusyRoom();
       for (let count = 1; count <= 10_500; count += 1) sender.send(`message ${count}`);
       await newest(page, "message 10500");
       await panel.node.getByText("500 older messages are gone from it.").waitFor();
@@ -764,10 +770,8 @@ describe("many messages", () => {
   test(
     "are followed though the page took their lines for much higher than they are",
     async () => {
-      const instance = await start({ toml: UNLIMITED });
-      const { page, panel } = await openRoom(instance);
+      const { page, panel, sender } = await openBusyRoom();
       await page.evaluate(`document.styleSheets[0].insertRule(".block { contain-intrinsic-size: auto 9000px !important }", 0); undefined`);
-      const sender = await instance.join("rooms/a");
       for (let count = 1; count <= 3000; count += 1) sender.send(`message ${count}`);
       await newest(page, "message 3000");
       expect(await panel.node.locator(".newer").isHidden()).toBe(true);
@@ -778,10 +782,8 @@ describe("many messages", () => {
   test(
     "are followed to the last though the page took their lines for much lower than they are",
     async () => {
-      const instance = await start({ toml: UNLIMITED });
-      const { page } = await openRoom(instance);
+      const { page, sender } = await openBusyRoom();
       await page.evaluate(`document.styleSheets[0].insertRule(".block { contain-intrinsic-size: auto 100px !important }", 0); undefined`);
-      const sender = await instance.join("rooms/a");
       for (const count of [99, 130, 250, 40]) {
         for (let index = 1; index <= count; index += 1) sender.send(`${index} of ${count}\n2\n3\n4`);
         await newest(page, `${count} of ${count}`);
@@ -794,9 +796,7 @@ describe("many messages", () => {
   test(
     "are not what a key is lost in: the reader has the page at once, and it goes on at the end",
     async () => {
-      const instance = await start({ toml: UNLIMITED });
-      const { page, panel } = await openRoom(instance);
-      const sender = await instance.join("rooms/a");
+      const { page, panel, sender } = await openBusyRoom();
       for (let count = 1; count <= 200; count += 1) sender.send(`message ${count}`);
       await newest(page, "message 200");
       const stream = setInterval(() => sender.send("more"), 12);
@@ -814,6 +814,8 @@ describe("many messages", () => {
       clearInterval(stream);
       await panel.node.getByRole("button", { name: /^Pause/ }).click();
       await newer.waitFor();
+      await panel.node.locator(".log").focus();
+      await page.keyboard.press("End");
       await page.evaluate(
         `(() => { const log = document.querySelector("[role=log]"); log.scrollTop = 0; log.scrollTop = log.scrollHeight; })()`,
       );
