@@ -5,6 +5,8 @@
 -- microseconds, tells apart two messages that were given one offset because the server forgot the first. The head outlives the stream.
 -- 24 h, and a minute since it is not renewed with each message.
 local HEAD_TTL = 86460000
+-- How much of a log is read at a time: a whole one of large messages would not be good for this server's memory.
+local PORTION = 16
 
 local function startEpoch(head, log, epoch, before)
   redis.call('DEL', log)
@@ -49,11 +51,19 @@ end
 local function startAgain(head, log, epoch, before, seenStamp)
   local seen = tonumber(seenStamp)
   local later = {}
-  -- Where there is something else, that is no list.
-  for _, batch in ipairs(seen and redis.pcall('XREVRANGE', log, '+', '-') or {}) do
-    local _, _, stamp = placeOf(batch)
-    if tonumber(stamp) <= seen then break end
-    later[#later + 1] = batch
+  local from = seen and '+'
+  while from do
+    -- Where there is something else, that is no list.
+    local some = redis.pcall('XREVRANGE', log, from, '-', 'COUNT', PORTION)
+    from = #some == PORTION and '(' .. some[PORTION][1]
+    for _, batch in ipairs(some) do
+      local _, _, stamp = placeOf(batch)
+      if tonumber(stamp) <= seen then
+        from = false
+        break
+      end
+      later[#later + 1] = batch
+    end
   end
   local ttl = redis.call('PTTL', log)
   local _, offset, stamp = startEpoch(head, log, epoch, before)

@@ -7,7 +7,6 @@
 -- Returns epoch and offset of the newest message, the stamp of the last one returned, 1 if all after the position is kept, 1 if
 -- the page ends before the log, the offset after which it begins, the batches: of the first and the last one only a part may be
 -- wanted.
-local PORTION = 16
 -- What an entry of a list takes besides its message (frame.ts).
 local ENTRY_BYTES = 5
 local begins = redis.call('EXISTS', KEYS[1]) == 0
@@ -42,7 +41,6 @@ elseif ARGV[13] == epoch and since <= offset then
 end
 local start = from - 1
 
--- In portions: a whole log of large messages would not be good for this server's memory.
 local bytes = tonumber(ARGV[6])
 local batches = {}
 local count = 0
