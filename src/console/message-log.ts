@@ -16,6 +16,9 @@ const ACT_MS = 1000;
 /** Whether new lines are shown, and if not, whether that ends when the reader comes to the end again. */
 type Pace = "following" | "held" | "paused";
 
+/** Whether a key goes to the text of an opened message, which scrolls of its own. */
+const isInMessage = (target: EventTarget | null): boolean => target instanceof Element && target.closest("pre") !== null;
+
 /**
  * The lines of a channel. Real elements in blocks, not a list of a few that are moved about: so the browser's own search, selection and
  * reading aloud work on all of them. While the reader holds it nothing moves; what comes waits in the entries.
@@ -40,6 +43,8 @@ export class MessageLog {
   #lastHeight = 0;
   /** When a person last turned the wheel, dragged or pressed a key here; while a button is down on the scroll bar, for ever. */
   #actedMs = Number.NEGATIVE_INFINITY;
+  /** Whether that was to go back, so that a scroll to the end which still comes is of what they did before. */
+  #goesBack = false;
 
   constructor(name: string, entries: Entries, texts: Texts, onPace: () => void) {
     this.#entries = entries;
@@ -58,17 +63,11 @@ export class MessageLog {
     this.#newer = button("newer", () => this.follow());
     this.#newer.hidden = true;
     this.#list.addEventListener("scroll", () => this.#scrolled(), { passive: true });
-    for (const act of ["wheel", "touchmove", "keydown"] as const) {
-      this.#list.addEventListener(act, () => (this.#actedMs = performance.now()), { passive: true });
-    }
     // At once: the next picture would stop a scroll that has only begun.
     this.#list.addEventListener("wheel", ({ deltaY }) => this.#turn(deltaY), { passive: true });
+    this.#list.addEventListener("touchmove", () => this.#act(performance.now(), false), { passive: true });
     this.#list.addEventListener("pointerdown", () => this.#press());
-    this.#list.addEventListener("keydown", (event) => {
-      if (/^(?:Home|PageUp|ArrowUp)$/.test(event.key) || (event.key === " " && event.shiftKey)) this.#holdUnlessWhole();
-      else if (event.key === "End" && this.#pace === "held") this.follow();
-      this.#walk(event);
-    });
+    this.#list.addEventListener("keydown", (event) => this.#key(event));
     // Blocks get their true height when they come into sight, and what stands around the list gets more or less: both move the end.
     const observer = new ResizeObserver(() => this.follows && this.changed());
     for (const part of [this.#list, this.#lines]) observer.observe(part);
@@ -163,7 +162,7 @@ export class MessageLog {
 
   /** The button may be let go of anywhere; to listen to all of the page for longer would keep a closed channel in memory. */
   #press(): void {
-    this.#actedMs = Number.POSITIVE_INFINITY;
+    this.#act(Number.POSITIVE_INFINITY, false);
     const pressed = new AbortController();
     const release = (): void => {
       this.#actedMs = performance.now();
@@ -175,13 +174,14 @@ export class MessageLog {
   #scrolled(): void {
     const { scrollTop, scrollHeight, clientHeight } = this.#list;
     const isAtEnd = this.#isAtEnd;
-    if (this.#pace === "held" && isAtEnd && scrollTop > this.#lastTop) this.follow();
+    const isTheirs = performance.now() - this.#actedMs < ACT_MS;
+    if (this.#pace === "held" && isAtEnd && scrollTop > this.#lastTop && !(isTheirs && this.#goesBack)) this.follow();
     else if (this.#pace === "following" && !isAtEnd && scrollTop < this.#lastTop - 1) {
       // Blocks that come into sight may turn out lower than was thought, and move the end up by as much; so does no reader. The browser's
       // own search goes far, or where nothing else moves.
       const shrunk = Math.max(0, this.#lastHeight - scrollHeight);
       const isFar = this.#lastTop - scrollTop - shrunk > clientHeight;
-      if (performance.now() - this.#actedMs < ACT_MS || scrollHeight === this.#lastHeight || isFar) this.#hold();
+      if (isTheirs || scrollHeight === this.#lastHeight || isFar) this.#hold();
       else this.#toEnd();
       return;
     }
@@ -200,13 +200,33 @@ export class MessageLog {
 
   /** The wheel, up or down; or sideways, which is nothing here. */
   #turn(deltaY: number): void {
+    this.#act(performance.now(), deltaY < 0);
     if (deltaY < 0) this.#holdUnlessWhole();
     else if (deltaY > 0) this.#releaseAtEnd();
   }
 
+  #key(event: KeyboardEvent): void {
+    const { key, shiftKey, target } = event;
+    const goesBack = /^(?:Home|PageUp|ArrowUp)$/.test(key) || (key === " " && shiftKey);
+    this.#act(performance.now(), goesBack);
+    if (goesBack) this.#holdUnlessWhole();
+    else if (key === "End" && !shiftKey && this.#pace !== "paused" && !isInMessage(target)) {
+      // The browser's own way there would go on under the next key.
+      event.preventDefault();
+      this.follow();
+      this.#toEnd();
+    }
+    this.#walk(event);
+  }
+
+  #act(actedMs: number, goesBack: boolean): void {
+    this.#actedMs = actedMs;
+    this.#goesBack = goesBack;
+  }
+
   /** Where all is in sight there is nothing to go back to. */
   #holdUnlessWhole(): void {
-    if (this.#list.scrollTop > 0) this.#hold();
+    if (this.#list.scrollHeight > this.#list.clientHeight) this.#hold();
   }
 
   /** A message was opened, which is to stay where it is, or closed again. */
@@ -235,7 +255,7 @@ export class MessageLog {
   /** Arrow keys go from message to message. */
   #walk(event: KeyboardEvent): void {
     const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
-    if (step === undefined || (event.target instanceof Element && event.target.closest("pre") !== null)) return;
+    if (step === undefined || isInMessage(event.target)) return;
     const openers = [...this.#list.querySelectorAll<HTMLButtonElement>(".opener")];
     const index = openers.findIndex((opener) => opener === document.activeElement);
     const next = index === -1 ? openers.at(-1) : openers[index + step];

@@ -811,6 +811,20 @@ describe("many messages", () => {
         await page.keyboard.press("End");
         await newer.waitFor({ state: "hidden" });
       }
+      // Before there is a picture of what the key before did.
+      for (const pair of [
+        ["End", "Home"],
+        ["Home", "End", "PageUp"],
+        ["Home", "End", "Home"],
+        ["PageUp", "PageDown", "Home"],
+        ["End", "ArrowUp"],
+      ]) {
+        await Promise.all(pair.map(async (key) => page.keyboard.press(key)));
+        await Bun.sleep(300);
+        expect(await newer.isVisible(), pair.join()).toBe(true);
+        await page.keyboard.press("End");
+        await newer.waitFor({ state: "hidden" });
+      }
       clearInterval(stream);
       await panel.node.getByRole("button", { name: /^Pause/ }).click();
       await newer.waitFor();
