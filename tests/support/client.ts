@@ -53,9 +53,10 @@ export class Client {
   #ended = false;
   #closeFrame: Buffer | undefined;
 
-  private constructor(port: number, { silent = false, from = "127.0.0.1" }: JoinOptions) {
+  private constructor(port: number, { silent = false, from }: JoinOptions) {
     this.#silent = silent;
-    this.#socket = connect({ port, host: "127.0.0.1", noDelay: true, localAddress: from });
+    // Not bound to an address where none is asked for: the system does not give such a port again for a minute.
+    this.#socket = connect({ port, host: "127.0.0.1", noDelay: true, ...(from !== undefined && { localAddress: from }) });
     this.#socket.on("data", (data: Buffer) => this.#received(data));
     this.#socket.on("close", () => (this.#ended = true));
     this.#socket.on("error", () => (this.#ended = true));
