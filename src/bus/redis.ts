@@ -1,4 +1,3 @@
-import { ReplyError } from "ioredis";
 import type { Counts } from "../counts.ts";
 import { Problem } from "../errors.ts";
 import { describeError, type Log } from "../log.ts";
@@ -7,38 +6,21 @@ import { keptMs } from "./append-call.ts";
 import { Allowance } from "./allowance.ts";
 import type { Bus, BusListener, BusOptions, OpenBus, Sender, Tick } from "./bus.ts";
 import { ChannelKeys } from "./channel-keys.ts";
-import type { Seen } from "./evidence.ts";
 import { decodeFrame, encodeEntry, encodeFrame } from "./frame.ts";
 import { PublishQueue, type Batch } from "./publish-queue.ts";
 import { RedisHistory } from "./redis-history.ts";
 import { RedisPresence } from "./redis-presence.ts";
 import { RedisLink } from "./redis-link.ts";
 import { loadScripts, tickScript } from "./redis-scripts.ts";
+import { RedisSubscriptions } from "./redis-subscriptions.ts";
 import { tapReplies, WrittenPublishes, type Received } from "./redis-wire.ts";
 import { argumentsOf, Writer } from "./resp.ts";
 
 const OPENING_MS = 3000;
-/** Acknowledgements are awaited in portions: a connection that dies among too many of them has confused clients before. */
-const SUBSCRIBE_BATCH = 512;
-const REFUSED_RETRY_MS = 1000;
 const TICK_TTL_MS = 24 * 3600 * 1000;
 const PUBLISH = Buffer.concat([Buffer.from("*3\r\n"), argumentsOf("PUBLISH")]);
 /** What a PUBLISH takes besides its head and its payload, at most. */
 const COMMAND_BYTES = 24;
-
-interface Subscription {
-  readonly channel: string;
-  /** The name in Redis, a character for each byte. */
-  readonly bytes: string;
-  /** How its PUBLISH begins, when something was published here. */
-  head: Buffer | undefined;
-  /** What was seen of its log, if it has one. */
-  seen: Seen | undefined;
-  /** Redis does not permit it, which was logged. */
-  refused: boolean;
-  /** Undefined once it is live. */
-  pending: PromiseWithResolvers<void> | undefined;
-}
 
 export const openRedisBus: OpenBus = async (options, listener) => {
   const bus = new RedisBus(options, listener);
@@ -61,13 +43,8 @@ class RedisBus implements Bus {
   readonly #counts: Counts;
   readonly #allowance: Allowance;
   readonly #queue: PublishQueue;
-  readonly #subscriptions = new Map<string, Subscription>();
-  /** The same, by their `bytes`. */
-  readonly #byBytes = new Map<string, Subscription>();
-  #asked: Subscription[] = [];
-  /** Counts connections of the subscriber: what was awaited on an earlier one says nothing about this one. */
-  #session = 0;
-  #subscribed = false;
+  readonly #subscriptions: RedisSubscriptions;
+  readonly #opened = Promise.withResolvers<void>();
   #flushing = false;
   #closed = false;
 
@@ -78,6 +55,7 @@ class RedisBus implements Bus {
     this.#publisher = new RedisLink(options.url, "publisher", options.log);
     this.#subscriber = new RedisLink(options.url, "subscriber", options.log);
     const { prefix, log, limits, counts } = options;
+    this.#subscriptions = new RedisSubscriptions({ link: this.#subscriber, prefix, log, restored: (again) => this.#restored(again) });
     this.#counts = counts;
     this.#allowance = new Allowance(limits);
     this.#queue = new PublishQueue(this.#allowance);
@@ -87,53 +65,42 @@ class RedisBus implements Bus {
       allowance: this.#allowance,
       counts,
       ready: () => this.ready,
-      followed: () => this.#subscriptions.size,
+      followed: () => this.#subscriptions.count,
     });
     this.presence = new RedisPresence(common);
   }
 
   /** See {@link OpenBus}. */
   open(): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, OPENING_MS);
-      const opened = (): void => {
-        clearTimeout(timer);
+    const { promise, resolve } = this.#opened;
+    const timer = setTimeout(resolve, OPENING_MS);
+    void promise.then(() => clearTimeout(timer));
+    this.#publisher.open(
+      () => {
+        tapReplies(this.#publisher.client);
+        loadScripts(this.#publisher.client, this.#log);
+        this.#goOn();
+      },
+      () => {
+        this.history.evidence.doubt();
         resolve();
-      };
-      const live = (): void => {
-        if (!this.ready) return;
-        opened();
-        this.#flush();
-        void this.history.verify();
-        this.history.resume();
-        this.presence.renew();
-      };
-      this.#publisher.open(
-        () => {
-          tapReplies(this.#publisher.client);
-          loadScripts(this.#publisher.client, this.#log);
-          live();
-        },
-        () => {
-          this.history.evidence.doubt();
-          opened();
-        },
-      );
-      this.#subscriber.open(
-        () => {
-          tapReplies(this.#subscriber.client, this.#received);
-          void this.#resubscribe().then(live, (error: unknown) => this.#interrupted(error));
-        },
-        () => {
-          opened();
-          this.#lost();
-        },
-      );
-    });
+      },
+    );
+    this.#subscriber.open(
+      () => {
+        tapReplies(this.#subscriber.client, this.#received);
+        this.#subscriptions.restore();
+      },
+      () => {
+        resolve();
+        this.#lost();
+      },
+    );
+    return promise;
   }
 
   get ready(): boolean {
-    return this.#publisher.up && this.#subscribed;
+    return this.#publisher.up && this.#subscriptions.live;
   }
 
   get waiting(): number {
@@ -141,27 +108,11 @@ class RedisBus implements Bus {
   }
 
   subscribe(channel: string): Promise<void> | undefined {
-    let subscription = this.#subscriptions.get(channel);
-    if (subscription === undefined) {
-      const bytes = Buffer.from(this.#prefix + channel).toString("latin1");
-      const pending = Promise.withResolvers<void>();
-      subscription = { channel, bytes: bytes === channel ? channel : bytes, head: undefined, seen: undefined, refused: false, pending };
-      this.#subscriptions.set(channel, subscription);
-      this.#byBytes.set(bytes, subscription);
-      if (this.#asked.push(subscription) === 1) setImmediate(() => this.#subscribeAsked());
-    }
-    return subscription.pending?.promise;
+    return this.#subscriptions.subscribe(channel);
   }
 
   unsubscribe(channel: string): void {
-    const subscription = this.#subscriptions.get(channel);
-    if (subscription === undefined) return;
-    this.#subscriptions.delete(channel);
-    this.#byBytes.delete(subscription.bytes);
-    if (!this.#subscriber.up) return;
-    this.#subscriber.client
-      .unsubscribe(this.#prefix + channel)
-      .catch((error: unknown) => this.#log.debug("unsubscribing failed", { error: describeError(error) }));
+    this.#subscriptions.unsubscribe(channel);
   }
 
   publish(channel: string, message: Message, sender: Sender): void {
@@ -213,7 +164,7 @@ class RedisBus implements Bus {
 
   close(): void {
     this.#closed = true;
-    this.#subscribed = false;
+    this.#subscriptions.close();
     this.#queue.close(new Problem("not-confirmed", "The server shut down before the bus confirmed the message."));
     this.history.close();
     this.presence.close();
@@ -269,88 +220,29 @@ class RedisBus implements Bus {
     if (this.#queue.waiting > 0) this.#flush();
   }
 
-  async #resubscribe(): Promise<void> {
-    const session = (this.#session += 1);
-    const all = [...this.#subscriptions.values()];
-    for (let start = 0; start < all.length; start += SUBSCRIBE_BATCH) {
-      await this.#acknowledge(all.slice(start, start + SUBSCRIBE_BATCH));
-      if (session !== this.#session) return;
-    }
-    // From the last acknowledgement to here is one turn: nobody can have asked for more in between and been forgotten.
-    this.#subscribed = true;
-    if (session > 1) this.#counts.reconnections += 1;
+  #restored(again: boolean): void {
+    if (again) this.#counts.reconnections += 1;
     this.#listener.restored();
+    this.#goOn();
   }
 
-  #subscribeAsked(): void {
-    const asked = this.#asked;
-    this.#asked = [];
-    // Without a connection the next one subscribes to everything.
-    if (!this.#subscriber.up || this.#closed) return;
-    for (let start = 0; start < asked.length; start += SUBSCRIBE_BATCH) {
-      this.#acknowledge(asked.slice(start, start + SUBSCRIBE_BATCH)).catch((error: unknown) => this.#interrupted(error));
-    }
-  }
-
-  /**
-   * Subscribes and waits; what Redis does not permit stays unacknowledged. It marks the subscriptions it was given, not those
-   * that stand under their names by then.
-   */
-  async #acknowledge(asked: readonly Subscription[]): Promise<void> {
-    // Some may have been given up while they waited for their turn.
-    const subscriptions = asked.filter((one) => this.#subscriptions.get(one.channel) === one);
-    if (subscriptions.length === 0) return;
-    try {
-      await this.#subscriber.client.subscribe(...subscriptions.map(({ channel }) => this.#prefix + channel));
-    } catch (error) {
-      if (!(error instanceof ReplyError)) throw error;
-      // Redis refuses all for one that it does not permit: the others must not suffer for it.
-      const [one, ...more] = subscriptions;
-      if (one === undefined || more.length > 0) for (const each of subscriptions) await this.#acknowledge([each]);
-      else this.#refusedByRedis(one, error);
-      return;
-    }
-    for (const subscription of subscriptions) {
-      const { pending } = subscription;
-      subscription.refused = false;
-      subscription.pending = undefined;
-      pending?.resolve();
-    }
-  }
-
-  /** Tries again as long as somebody waits for it: permissions change. */
-  #refusedByRedis(subscription: Subscription, error: unknown): void {
-    const { channel, refused } = subscription;
-    if (!refused) this.#log.error("redis refused a subscription", { channel, error: describeError(error) });
-    subscription.refused = true;
-    setTimeout(() => {
-      if (this.#closed || subscription.pending === undefined || this.#subscriptions.get(channel) !== subscription || !this.#subscriber.up)
-        return;
-      this.#acknowledge([subscription]).catch((failure: unknown) => this.#interrupted(failure));
-    }, REFUSED_RETRY_MS).unref();
-  }
-
-  /** The connection died meanwhile; the next one subscribes to everything. */
-  #interrupted(error: unknown): void {
-    this.#log.debug("subscribing was interrupted", { error: describeError(error) });
+  /** One of the connections is there: once both are, so is the bus. */
+  #goOn(): void {
+    if (!this.ready) return;
+    this.#opened.resolve();
+    this.#flush();
+    void this.history.verify();
+    this.history.resume();
+    this.presence.renew();
   }
 
   #lost(): void {
-    this.#session += 1;
     this.history.evidence.doubt();
-    let lost = this.#subscribed;
-    this.#subscribed = false;
-    for (const subscription of this.#subscriptions.values()) {
-      if (subscription.pending !== undefined) continue;
-      subscription.pending = Promise.withResolvers();
-      lost = true;
-    }
-    // An attempt to connect that fails loses nothing more.
-    if (lost && !this.#closed) this.#listener.lost();
+    if (this.#subscriptions.lost() && !this.#closed) this.#listener.lost();
   }
 
   readonly #received: Received = (bytes, channelStart, channelEnd, start, end) => {
-    const subscription = this.#byBytes.get(bytes.toString("latin1", channelStart, channelEnd));
+    const subscription = this.#subscriptions.named(bytes.toString("latin1", channelStart, channelEnd));
     if (this.#closed || subscription === undefined) return;
     const { channel } = subscription;
     const received = decodeFrame(bytes, start, end);
