@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { Allowance } from "../src/bus/allowance.ts";
-import { AppendQueue, type AppendBatch } from "../src/bus/append-queue.ts";
+import type { AppendBatch } from "../src/bus/append-lane.ts";
+import { AppendQueue } from "../src/bus/append-queue.ts";
 import type { Sender } from "../src/bus/bus.ts";
 import { Problem } from "../src/errors.ts";
 import { waitFor } from "./support/wait.ts";

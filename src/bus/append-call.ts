@@ -1,5 +1,5 @@
 import type { Retention } from "../position.ts";
-import type { AppendBatch } from "./append-queue.ts";
+import type { AppendBatch } from "./append-lane.ts";
 import type { ChannelKeys } from "./channel-keys.ts";
 import { ENTRY_BYTES, headerBytes, writeEntry, writeHeader } from "./frame.ts";
 import { argumentsOf, Writer } from "./resp.ts";
