@@ -157,7 +157,7 @@ class RedisBus implements Bus {
   }
 
   async settled(): Promise<void> {
-    await Promise.all([this.#queue.empty(), this.history.settled()]);
+    await Promise.all([this.#queue.empty(), this.history.appends.settled()]);
     // The answer comes behind everything that Redis has for this connection.
     if (this.#subscriber.up) await this.#subscriber.client.ping().catch(() => "gone, and with it what it had");
   }
@@ -166,7 +166,7 @@ class RedisBus implements Bus {
     this.#closed = true;
     this.#subscriptions.close();
     this.#queue.close(new Problem("not-confirmed", "The server shut down before the bus confirmed the message."));
-    this.history.close();
+    this.history.appends.close();
     this.presence.close();
     this.#publisher.close();
     this.#subscriber.close();
@@ -232,7 +232,7 @@ class RedisBus implements Bus {
     this.#opened.resolve();
     this.#flush();
     void this.history.verify();
-    this.history.resume();
+    this.history.appends.resume();
     this.presence.renew();
   }
 
