@@ -91,7 +91,7 @@ export class Connection implements Client, Sender, Subscriber {
     this.#socket = socket;
     this.#house.connections.add(this);
     const { position, resumed } = this.#seat;
-    const replay = this.#house.hub.take(this.#seat, this);
+    const replay = this.#house.hub.seating.take(this.#seat, this);
     // Before the end of this turn nothing else can be sent.
     if (this.#hello) socket.send(JSON.stringify({ position, resumed }));
     for (const message of replay) socket.send(message);
@@ -139,7 +139,7 @@ export class Connection implements Client, Sender, Subscriber {
     const fault = this.#retiring;
     this.#socket = undefined;
     this.#retiring ??= "internal";
-    hub.leave(this.#seat);
+    hub.seating.leave(this.#seat);
     this.#onDrained?.();
     connections.remove(this);
     connections.release(this.guest.address);
@@ -176,7 +176,7 @@ export class Connection implements Client, Sender, Subscriber {
     if (this.#retiring !== undefined) return;
     this.#retiring = fault;
     this.#muted = true;
-    this.#house.hub.leave(this.#seat);
+    this.#house.hub.seating.leave(this.#seat);
     this.#house.connections.retired(this);
     blame(this.#house, this.guest, fault, this.#seat.channel);
     this.#closeWhenSent();
@@ -223,7 +223,7 @@ export class Connection implements Client, Sender, Subscriber {
         continue;
       }
       try {
-        await this.#house.hub.more(this.#seat, (messages) => {
+        await this.#house.hub.seating.more(this.#seat, (messages) => {
           for (const message of messages) socket.send(message);
         });
         await new Promise(setImmediate);

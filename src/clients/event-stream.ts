@@ -72,7 +72,7 @@ export class EventStream implements Client, Subscriber {
   open(seat: Seat): void {
     this.#seat = seat;
     const { position, resumed, opening } = seat;
-    const replay = this.#house.hub.take(seat, this);
+    const replay = this.#house.hub.seating.take(seat, this);
     if (!this.#waited) this.push(Buffer.from(formatOpening(RETRY_MS, position)));
     else if (position !== null) this.push(Buffer.from(formatPlace(position)));
     if (resumed === false) this.push(Buffer.from(formatReset(position)));
@@ -111,7 +111,7 @@ export class EventStream implements Client, Subscriber {
   /** The next part of the replay, now that the client has read what it was sent. */
   async #replay(seat: Seat): Promise<void> {
     try {
-      await this.#house.hub.more(seat, (messages) => this.#pushReplay(messages));
+      await this.#house.hub.seating.more(seat, (messages) => this.#pushReplay(messages));
     } catch (error) {
       if (!(error instanceof Problem) || error.fault !== "bus-away") this.retire("gap");
     }
@@ -135,7 +135,7 @@ export class EventStream implements Client, Subscriber {
     this.#state = "ended";
     this.#events = [];
     const { hub, connections, log } = this.#house;
-    if (this.#seat !== undefined) hub.leave(this.#seat);
+    if (this.#seat !== undefined) hub.seating.leave(this.#seat);
     connections.remove(this);
     connections.release(this.guest.address);
     this.#wake?.();
@@ -169,7 +169,7 @@ export class EventStream implements Client, Subscriber {
     if (this.#state !== "open") return;
     this.#retired = fault;
     this.#state = "retiring";
-    if (this.#seat !== undefined) this.#house.hub.leave(this.#seat);
+    if (this.#seat !== undefined) this.#house.hub.seating.leave(this.#seat);
     this.#house.connections.retired(this);
     blame(this.#house, this.guest, fault, this.#seat?.channel);
     this.#wake?.();

@@ -85,10 +85,10 @@ export function serverSentEvents(instance: Instance) {
           stream.retire("gap");
           return true;
         }
-        seat = await hub.reserve(admission.target, from);
+        seat = await hub.seating.reserve(admission.target, from);
         // The promise of a seat holds for this turn only.
         if (stream.ended || seat.moved || admission.rules !== instance.rules) {
-          hub.leave(seat);
+          hub.seating.leave(seat);
           seat = undefined;
         }
       }

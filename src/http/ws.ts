@@ -35,7 +35,7 @@ export function websocket(instance: Instance) {
             const { from, hello } = parseHistoryQuery(targetQuery(request.url), target.kind);
             const headers = checkHandshake(request.headers);
             instance.accept();
-            const seat = await hub.reserve(target, from);
+            const seat = await hub.seating.reserve(target, from);
             // From here to the upgrade nothing waits: what the seat promises holds for this turn only.
             try {
               instance.accept();
@@ -45,11 +45,11 @@ export function websocket(instance: Instance) {
                 throw new Problem("malformed-request", "The connection cannot be upgraded.");
               }
             } catch (error) {
-              hub.leave(seat);
+              hub.seating.leave(seat);
               throw error;
             }
             // Other rules hold by now: it begins anew.
-            hub.leave(seat);
+            hub.seating.leave(seat);
           }
         } catch (error) {
           connections.release(address);
