@@ -1,6 +1,7 @@
 import { Type, type Static } from "@sinclair/typebox";
 import { Value } from "@sinclair/typebox/value";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { connect } from "node:net";
 import { buses } from "./buses.ts";
 import { Client } from "./support/client.ts";
 import { EventClient } from "./support/event-client.ts";
@@ -15,6 +16,9 @@ slow_consumer_bytes = 300000
 path = "rooms/{room}"
 history = { size = 10, ttl = "1m" }
 presence = true
+[[channels]]
+path = "long/{room}"
+history = { size = 400, ttl = "1m" }
 [[channels]]
 path = "brief/{room}"
 history = { size = 10, ttl = "300ms" }
@@ -70,6 +74,42 @@ for (const { name, start } of buses) {
       });
       const after = await history(path, `?since=${at(1)}&limit=1`);
       expect([after.resumed, after.position, after.messages]).toEqual([true, at(3), [{ id: at(2), text: "m2" }]]);
+    });
+
+    test("of large messages is answered whole, and told apart from one that is cut short", async () => {
+      const { path, at } = await room(0);
+      const sent = Array.from({ length: 9 }, (_, index) => (index === 4 ? Buffer.alloc(60_000, index) : `${index}\u0001"`.repeat(15_000)));
+      for (const body of sent)
+        await instance.publish(path, body, typeof body === "string" ? {} : { "content-type": "application/octet-stream" });
+      const messages = sent.map((body, index) =>
+        typeof body === "string" ? { id: at(index + 1), text: body } : { id: at(index + 1), base64: body.toString("base64") },
+      );
+      expect(await history(path)).toEqual({ channel: path.replace("/", ":"), position: at(9), resumed: null, messages });
+      expect((await history(path, "?limit=7")).messages).toEqual(messages.slice(2));
+      expect((await history(path, `?since=${at(1)}&limit=7`)).messages).toEqual(messages.slice(1, 8));
+    });
+
+    test("is cut off, never closed up, where the log goes on too far before its reader has it", async () => {
+      const fill = async (): Promise<void> => {
+        for (let index = 0; index < 400; index += 1) await instance.publish("long/cut", "x".repeat(65_000));
+      };
+      await fill();
+      const reader = connect(instance.port, "127.0.0.1");
+      let received = "";
+      let ended = false;
+      reader.on("data", (part: Buffer) => (received += part.toString("latin1")));
+      reader.on("error", () => "it is cut off");
+      reader.on("close", () => (ended = true));
+      reader.write("GET /history/long/cut?limit=400 HTTP/1.1\r\nHost: localhost\r\n\r\n");
+      await waitFor("the beginning", () => received.includes("xxx"));
+      reader.pause();
+      await fill();
+      reader.resume();
+      await waitFor("the end", () => ended);
+      expect(received).toContain("HTTP/1.1 200");
+      expect(received.length).toBeGreaterThan(65_000);
+      expect(received.endsWith("0\r\n\r\n")).toBe(false);
+      expect((await history("long/cut", "?limit=2")).messages.length).toBe(2);
     });
 
     test("of a channel without messages has a position all the same, and one that can be resumed from", async () => {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { connect } from "node:net";
 import { frame } from "./support/client.ts";
 import { Server } from "./support/executable.ts";
 import { Instance } from "./support/instance.ts";
@@ -98,6 +99,18 @@ describe("a server among broken clients", () => {
     });
     const history: unknown = await (await fetch(`${server.url}/history/rooms/hostile`)).json();
     expect(JSON.stringify(history)).not.toContain("xxx");
+  });
+
+  test("lives on, and its memory stays flat: 60 who want a long history and read nothing of it", async () => {
+    const body = "\u0001".repeat(65_536);
+    for (let index = 0; index < 100; index += 1) await fetch(`${server.url}/publish/rooms/long`, { method: "POST", body });
+    const before = await metric("process_resident_memory_bytes");
+    const sockets = Array.from({ length: 60 }, () => connect(server.port, "127.0.0.1").pause());
+    for (const socket of sockets) socket.write("GET /history/rooms/long HTTP/1.1\r\nHost: a\r\n\r\n");
+    await whileNothingHappens(1500);
+    // Each would be sent 39 MB.
+    expect((await metric("process_resident_memory_bytes")) - before).toBeLessThan(60 * 8 * 2 ** 20);
+    for (const socket of sockets) socket.destroy();
   });
 
   test("refuses headers and targets that are too long, and many of them cost nothing", async () => {

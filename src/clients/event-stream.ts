@@ -160,7 +160,8 @@ export class EventStream implements Client, Subscriber {
 
   checkBacklog(): void {
     const { limits, counts } = this.#house;
-    if (this.#bytes <= limits.slowConsumerBytes) return;
+    // What is there while the response asks for more goes out at once, however much it is.
+    if (this.#blockedSinceMs === undefined || this.#bytes <= limits.slowConsumerBytes) return;
     counts.slowConsumers += 1;
     this.retire("slow-reader");
   }

@@ -1,10 +1,12 @@
 import { Elysia } from "elysia";
+import type { Page } from "../bus/bus.ts";
 import type { Kind } from "../channels/kind.ts";
 import { Problem } from "../errors.ts";
-import type { Message } from "../message.ts";
-import { formatPosition, type Retention } from "../position.ts";
+import { formatPosition, type Position, type Retention } from "../position.ts";
+import { PAGE_BYTES } from "../hub/local-channel.ts";
 import { admit } from "./admission.ts";
 import type { Instance } from "./context.ts";
+import { HistoryText } from "./history-text.ts";
 import { otherMethods } from "./problems.ts";
 import {
   channelAccess,
@@ -37,16 +39,22 @@ export function history(instance: Instance) {
         const query = targetQuery(request.url);
         const since = query.get("since");
         const limit = integerOf("limit", query.get("limit") ?? String(DEFAULT_LIMIT), 1, MAX_LIMIT);
-        const page = { limit, bytes: Number.POSITIVE_INFINITY, keepsAlive: false };
-        const from = since === null ? page : { ...page, since: sinceOf("since", since) };
-        const { epoch, head, resumed, start, messages } = await house.hub.history.read(channel, retentionOf(kind), from);
-        const answer = {
-          channel,
-          position: formatPosition(epoch, head),
-          resumed,
-          messages: messages.map((message, index) => inJson(formatPosition(epoch, start + 1 + index), message)),
-        };
-        return Response.json(answer, { headers: rules.origins.corsHeaders(request.headers) });
+        const read = (count: number, after: Position | undefined): Promise<Page> =>
+          house.hub.history.read(channel, retentionOf(kind), {
+            ...(after !== undefined && { since: after }),
+            limit: count,
+            bytes: PAGE_BYTES,
+            keepsAlive: false,
+          });
+        const page = await read(limit, since === null ? undefined : sinceOf("since", since));
+        const { epoch, head, resumed, start } = page;
+        const last = Math.min(head, start + limit);
+        const text = new HistoryText({ channel, position: formatPosition(epoch, head), resumed }, page, last, (after) =>
+          read(last - after.offset, after),
+        );
+        const part = await text.next();
+        const headers = { ...rules.origins.corsHeaders(request.headers), "content-type": "application/json;charset=utf-8" };
+        return new Response(text.ended ? part : bodyOf(text, part), { headers });
       },
       { detail },
     )
@@ -59,8 +67,20 @@ function retentionOf({ history: retention }: Kind): Retention {
   return retention;
 }
 
-function inJson(id: string, message: Message): { id: string; text: string } | { id: string; base64: string } {
-  return typeof message === "string" ? { id, text: message } : { id, base64: Buffer.from(message).toString("base64") };
+/** The rest is made as fast as the client reads. */
+function bodyOf(text: HistoryText, first: string): ReadableStream<Uint8Array> {
+  let part: string | undefined = first;
+  return new ReadableStream<Uint8Array>(
+    {
+      pull: async (controller) => {
+        controller.enqueue(Buffer.from(part ?? (await text.next())));
+        part = undefined;
+        if (text.ended) controller.close();
+      },
+    },
+    // Nothing is taken before the connection has room for it.
+    { highWaterMark: 0 },
+  );
 }
 
 const detail = operation({

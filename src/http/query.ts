@@ -32,10 +32,11 @@ export function parseHistoryQuery(query: URLSearchParams, kind: Kind): HistoryQu
  * @throws Problem `malformed-request`
  */
 export function parseEventsQuery(query: URLSearchParams, headers: Headers, kind: Kind): Pick<HistoryQuery, "from"> {
-  requireHistory(query, ["last_event_id", "recent"], kind);
+  const named = query.get("last_event_id") ?? "";
+  requireHistory(query, named === "" ? ["recent"] : ["last_event_id", "recent"], kind);
   if (kind.history === undefined) return {};
   const recent = recentOf(query.get("recent"));
-  const last = headers.get("last-event-id")?.trim() || query.get("last_event_id") || "";
+  const last = headers.get("last-event-id")?.trim() || named;
   return last === "" ? recent : { from: { since: sinceOf("Last-Event-ID", last) } };
 }
 

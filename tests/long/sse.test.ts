@@ -14,11 +14,14 @@ const toml = `
 [limits]
 messages_per_second = 0
 slow_consumer_bytes = 200000
+max_message_bytes = 2000000
 [[channels]]
 path = "rooms/{room}"
 history = {}
 [[channels]]
 path = "plain/{name}"
+[[channels]]
+path = "large/{name}"
 [[channels]]
 path = "spared/{name}"
 on_gap = "ignore"
@@ -84,12 +87,15 @@ for (const { name, start } of buses) {
       client.close();
     });
 
-    test("have no ids on a channel without history, and take none", async () => {
+    test("have no ids on a channel without history, and take none but an empty one", async () => {
       const client = await EventClient.open(`${instance.url}/sse/plain/a`, { "Last-Event-ID": "e-1" });
       await instance.publish("plain/a", "x");
       await client.receive(1);
       expect(client.head).toBe("retry: 1000\n\ndata: x\n\n");
       client.close();
+      const empty = await EventClient.open(`${instance.url}/sse/plain/a?last_event_id=`);
+      expect(empty.response.status).toBe(200);
+      empty.close();
       for (const query of ["recent=1", "last_event_id=e-1"]) {
         expect((await fetch(`${instance.url}/sse/plain/a?${query}`)).status).toBe(400);
       }
@@ -156,6 +162,17 @@ for (const { name, start } of buses) {
       const said = { msg: "refused", reason: "slow-reader", address: "127.0.0.1", where: path.replace("/", ":") };
       expect(instance.log).toContainEqual(expect.objectContaining(said));
       healthy.destroy();
+    });
+
+    test("go on for a client that reads, however large a message is", async () => {
+      const client = await EventClient.open(`${instance.url}/sse/large/a`);
+      for (let index = 1; index <= 3; index += 1) {
+        await instance.publish("large/a", `${index}`.repeat(1_500_000));
+        const events = await client.receive(index);
+        expect(events[index - 1]?.data.length).toBe(1_500_000);
+      }
+      expect(client.ended).toBe(false);
+      client.close();
     });
 
     test("end when the instance drains, with all that was sent before", async () => {
