@@ -401,5 +401,10 @@ describe("a bad configuration", () => {
       expect.stringContaining("PORT"),
     ]);
     expect(faultsOf({ toml: "= 1", env: { PORT: "x" } })).toEqual([expect.stringContaining("line 1"), expect.stringContaining("PORT")]);
+    // What the file would have said of Redis is not known; what the environment says wins.
+    expect(faultsOf({ toml: "= 1", env: { WORKERS: "3" } })).toEqual([expect.stringContaining("line 1")]);
+    expect(faultsOf({ toml: "= 1", env: { LOCKSTEP_JWT_SECRET: "short" } }).length).toBe(
+      faultsOf({ env: { LOCKSTEP_JWT_SECRET: "short" } }).length + 1,
+    );
   });
 });

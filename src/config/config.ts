@@ -93,10 +93,12 @@ type Raw = Record<string, unknown>;
 export function loadConfig(environment: Environment, file?: string | ConfigFile): Config {
   const { raw, fault: unreadable } = parseToml(typeof file === "object" ? file : readConfigFile(environment, file));
   const poisoned = takePrototypes(raw, "");
-  const place = overlay(raw, environment);
+  const { place, isSet } = overlay(raw, environment);
   const settings = Value.Default(settingsSchema, raw);
   const faults = schemaFaults(settings, place);
-  const sound = (pointer: string): boolean => ![...faults.keys()].some((faulty) => overlaps(faulty, pointer));
+  // Of a file that says nothing it is not known what it would say.
+  const known = (pointer: string): boolean => unreadable.length === 0 || isSet(pointer);
+  const sound = (pointer: string): boolean => known(pointer) && ![...faults.keys()].some((faulty) => overlaps(faulty, pointer));
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- only what is sound is read of it
   const more = meaningFaults(settings as Settings, place, sound);
   const all = [...unreadable, ...poisoned, ...faults.values(), ...more];
@@ -115,8 +117,8 @@ function parseToml({ name, text, unreadable }: ConfigFile): { raw: Raw; fault: s
   }
 }
 
-/** Puts the variables over the file's keys, and returns how to call a place. */
-function overlay(raw: Raw, environment: Environment): Place {
+/** Puts the variables over the file's keys, and returns how to call a place, and whether a variable stands at a JSON Pointer. */
+function overlay(raw: Raw, environment: Environment): { place: Place; isSet: (pointer: string) => boolean } {
   const variables = new Map<string, string>();
   for (const [variable, [table, key, as]] of Object.entries(environmentKeys)) {
     const value = environment[variable];
@@ -126,11 +128,12 @@ function overlay(raw: Raw, environment: Environment): Place {
     // What is no table stays: the schema names it.
     if (typeof settings === "object") raw[table] = { ...settings, [key]: valueOf(value, as) };
   }
-  return (keys) => {
+  const place: Place = (keys) => {
     const inner = (rest: typeof keys): string => rest.map((key) => (typeof key === "number" ? `[${key}]` : `.${key}`)).join("");
     const variable = variables.get(`${keys[0]}.${keys[1]}`);
     return variable === undefined ? inner(keys).slice(1) : variable + inner(keys.slice(2));
   };
+  return { place, isSet: (pointer) => variables.has(pointer.slice(1).replace("/", ".")) };
 }
 
 /** A variable's text as the file would say it. What is no integer stays a text, which the schema then names. */

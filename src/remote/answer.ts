@@ -15,6 +15,8 @@ export interface Refusal {
 
 const problemSchema = Type.Object({ title: Type.String(), detail: Type.String() });
 const MAX_SHOWN = 300;
+/** More is never an answer of Lockstep's. */
+export const MAX_ANSWER_BYTES = 65_536;
 
 /** Whether Lockstep itself answered, and not something before it. */
 export function isOfLockstep({ body }: Refusal): boolean {

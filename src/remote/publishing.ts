@@ -1,7 +1,8 @@
 import { Type } from "@sinclair/typebox";
 import { Value } from "@sinclair/typebox/value";
+import { readAtMost } from "../bounded.ts";
 import type { Message } from "../message.ts";
-import { describeRefusal, isOfLockstep, parseJson, parseRetryAfter, type Refusal } from "./answer.ts";
+import { describeRefusal, isOfLockstep, MAX_ANSWER_BYTES, parseJson, parseRetryAfter, type Refusal } from "./answer.ts";
 import { BackOff } from "./back-off.ts";
 import type { ChannelUrl } from "./channel-url.ts";
 import type { RemoteCredential } from "./credential.ts";
@@ -73,7 +74,7 @@ async function attempt(
     // A redirect would turn it into a GET, or take the credential to another server.
     const body = typeof message === "string" ? message : new Uint8Array(message);
     const response = await fetch(url.publish, { method: "POST", headers, body, redirect: "manual", signal });
-    const answer = await response.text();
+    const answer = (await readAtMost(response.body, MAX_ANSWER_BYTES))?.toString() ?? "";
     const published = response.status === 200 ? parseJson(answer) : undefined;
     if (Value.Check(publishedSchema, published)) return { channel: published.channel, id: published.id };
     refusal = {

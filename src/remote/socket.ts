@@ -2,14 +2,13 @@ import type { IncomingMessage } from "node:http";
 // The npm package ws under another name: Bun puts its own in the place of "ws", which can neither stop reading nor say why it was refused.
 import { WebSocket } from "node-ws";
 import { describeError } from "../log.ts";
-import { parseRetryAfter, type Refusal } from "./answer.ts";
+import { MAX_ANSWER_BYTES, parseRetryAfter, type Refusal } from "./answer.ts";
 
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 /** Cut when nothing came for between one and two of them, though the server was asked. */
 const PING_MS = 15_000;
 /** How long the rest of a refusal may take; its status says most. */
 const REFUSAL_MS = 1000;
-const MAX_REFUSAL_BYTES = 65_536;
 /** No server takes larger messages. */
 const MAX_MESSAGE_BYTES = 2 ** 30;
 
@@ -110,7 +109,7 @@ export class RemoteSocket {
       for await (const part of response) {
         parts.push(Buffer.from(part));
         bytes += parts.at(-1)?.length ?? 0;
-        if (bytes > MAX_REFUSAL_BYTES) break;
+        if (bytes > MAX_ANSWER_BYTES) break;
       }
     } catch {
       // What came of it has to do.

@@ -66,6 +66,24 @@ describe("what stands before the server", () => {
     await proxy.stop(true);
   });
 
+  test("and answers without end is not listened to for long", async () => {
+    const endless = Bun.serve({
+      port: 0,
+      fetch: () =>
+        new Response(
+          new ReadableStream({
+            pull: async (controller) => {
+              controller.enqueue(Buffer.alloc(65_536, "x"));
+              await Bun.sleep(1);
+            },
+          }),
+        ),
+    });
+    const { code, stderr } = await run(["publish", "--timeout", "10s", `${endless.url.href}rooms/a`, "x"]);
+    expect([code, stderr]).toEqual([1, `lockstep: ${endless.url.origin} answered 200, and not as Lockstep does\n`]);
+    await endless.stop(true);
+  });
+
   test("and does not speak TLS has passed nothing on", async () => {
     const plain = Bun.serve({ port: 0, fetch: () => new Response() });
     const { code, stderr } = await run(["publish", "--idempotency-key", "k", `https://localhost:${plain.port}/a`, "x"]);

@@ -130,6 +130,11 @@ describe("deploy/nginx.conf, before two instances with keys", () => {
       expect([target, raw.heard.slice(0, 12)]).toEqual([target, "HTTP/1.1 404"]);
       expect(raw.heard).not.toContain("lockstep_");
     }
+    for (const target of ["/ws/..\\metrics", "/..\\metrics", "/x\\..\\metrics?x"]) {
+      const raw = new Raw(port, `GET ${target} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${API_KEY}\r\nConnection: close\r\n\r\n`);
+      await waitFor("an answer", () => raw.ended);
+      expect([target, raw.heard.slice(0, 12)]).toEqual([target, "HTTP/1.1 400"]);
+    }
     for (const server of deployment.servers) expect((await fetch(`${server.url}/metrics`, { headers: bearer(API_KEY) })).status).toBe(200);
   });
 
