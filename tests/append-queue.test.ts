@@ -55,6 +55,30 @@ describe("what waits for the logs of channels", () => {
     expect(Date.now() - startedMs).toBeGreaterThanOrEqual(390);
   });
 
+  test("is refused after its time, whatever was refused before it", async () => {
+    const { queue: waiting } = begin(400);
+    const [first, second] = [new Publisher(), new Publisher()];
+    waiting.add("a", retention, "x", undefined, first, false);
+    const batch = waiting.take();
+    await Bun.sleep(200);
+    waiting.add("b", retention, "x", undefined, second, false);
+    waiting.take();
+    await waitFor("the first to be told", () => first.refusals === 1, 1000);
+    expect(second.refusals).toBe(0);
+    if (batch !== undefined) waiting.confirmed(batch, "e", 1);
+    await waitFor("the second to be told", () => second.refusals === 1, 1000);
+  });
+
+  test("that is to be written again stays so until it is taken", async () => {
+    const { queue: waiting } = begin(60_000);
+    const batch = write(waiting, "a");
+    waiting.failed(batch);
+    waiting.retry();
+    // Longer than it takes to be looked for what has nothing to write any more.
+    await Bun.sleep(300);
+    expect(waiting.take()).toBe(batch);
+  });
+
   test("is dropped soon where its sender was refused", async () => {
     const { queue: waiting, allowance } = begin(60_000);
     const sender = new Publisher();

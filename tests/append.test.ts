@@ -270,6 +270,64 @@ describe("appending in Redis", () => {
     },
   );
 
+  test("begins anew with what came after, by a read too: in its batches, with its time to live and its stamp", async () => {
+    const [{ history, bus }, other] = [await open(), (await open()).history];
+    expect(await append(history, "a", "1")).toBe(1);
+    const before = (await all(history, "a")).epoch;
+    const forget = await keep("a");
+    expect(await append(history, "a", "lost")).toBe(2);
+    await forget();
+    // A millisecond has a thousand stamps, and Redis is never back as soon as that.
+    await Bun.sleep(2);
+    await Promise.all(["new", "more", "and more"].map((text) => append(other, "a", text)));
+    await append(other, "a", "most");
+    const stamp = await admin.hget("lockstep:{a}:head", "stamp");
+    await lose(bus);
+    const { epoch, start, messages } = await all(history, "a");
+    expect([epoch === before, start, messages]).toEqual([false, 0, ["new", "more", "and more", "most"]]);
+    expect(await admin.pttl("lockstep:{a}:log")).toBeGreaterThan(0);
+    const [newest] = await admin.xrevrange("lockstep:{a}:log", "+", "-", "COUNT", 1);
+    expect([newest?.[0], await admin.hget("lockstep:{a}:head", "stamp")]).toEqual([`4-${stamp}`, stamp]);
+    const page = { since: { epoch, offset: 1 }, limit: 9, bytes: 1e9, keepsAlive: false };
+    expect(await history.read("a", retention, page)).toMatchObject({ resumed: true, start: 1, messages: messages.slice(1) });
+  });
+
+  test("does not take for whole what begins just after a message that others may have replaced", async () => {
+    const kept = { size: 3, ttlMs: 60_000 };
+    // A node of a stream each, so that the log is cut to the message.
+    const long = "x".repeat(5000);
+    const [{ history }, other] = [await open(), (await open()).history];
+    for (const text of ["1", "2"]) await append(history, "a", text + long, kept);
+    const forget = await keep("a");
+    await append(history, "a", `lost${long}`, kept);
+    const { epoch, stamp } = await history.read("a", kept, { limit: 1, bytes: 1e9, keepsAlive: false });
+    await forget();
+    for (const text of ["3", "4", "5", "6"]) await append(other, "a", text + long, kept);
+    const page = { since: { epoch, offset: 3 }, limit: 9, bytes: 1e9, keepsAlive: false };
+    expect(await other.read("a", kept, { ...page, stamp })).toMatchObject({ epoch, resumed: false, start: 3 });
+    // Nobody can tell of a client's position.
+    expect(await other.read("a", kept, page)).toMatchObject({ epoch, resumed: true, start: 3 });
+    await append(other, "b", "1", kept);
+    const first = await all(other, "b");
+    const resumes = (offset: number, known: number): Promise<Page> =>
+      other.read("b", kept, { ...page, since: { epoch: first.epoch, offset }, stamp: known });
+    expect(await resumes(0, 0)).toMatchObject({ resumed: true, start: 0 });
+    expect(await resumes(1, first.stamp)).toMatchObject({ resumed: true, start: 1 });
+    // Its time is over, which its head outlives.
+    await admin.del("lockstep:{b}:log");
+    expect(await resumes(1, first.stamp)).toMatchObject({ resumed: true, start: 1 });
+  });
+
+  test("goes on where there is something else than a log while it is in doubt", async () => {
+    const [{ history, bus }, other] = [await open(), (await open()).history];
+    for (const text of ["1", "2"]) await append(history, "a", text);
+    await append(other, "a", "3");
+    await admin.set("lockstep:{a}:log", "no stream");
+    await lose(bus);
+    expect(await append(history, "a", "4")).toBe(4);
+    expect((await all(history, "a")).messages).toEqual(["4"]);
+  });
+
   /** Loses Redis, and has it again. */
   async function lose(bus: Bus): Promise<void> {
     await admin.call("CLIENT", "KILL", "TYPE", "normal");
@@ -479,22 +537,30 @@ describe("appending in Redis", () => {
   /** Passes on what an instance and Redis say, but for the connection on which a word is said while it swallows. */
   class Swallower {
     swallows = false;
+    /** Whether only the answers to that word are swallowed. */
+    passes: boolean;
     /** What was swallowed of requests, each to be passed on. */
     readonly late: (() => void)[] = [];
+    /** Whether what is delivered has to wait, to be passed on. */
+    delays = false;
+    readonly delayed: (() => void)[] = [];
     readonly #server: Server;
     readonly #sockets = new Set<Socket>();
 
-    /** @param passes whether only the answers to that word are swallowed */
     constructor(word: string, passes: boolean) {
+      this.passes = passes;
       this.#server = createServer((inside) => {
         const outside = connect(redis.port, "127.0.0.1");
         let silent = false;
         inside.on("data", (data) => {
           silent ||= this.swallows && data.includes(word);
-          if (silent && !passes) this.late.push(() => outside.write(data));
+          if (silent && !this.passes) this.late.push(() => outside.write(data));
           else outside.write(data);
         });
-        outside.on("data", (data) => silent || inside.write(data));
+        outside.on("data", (data) => {
+          if (this.delays && data.includes("message")) this.delayed.push(() => inside.write(data));
+          else if (!silent) inside.write(data);
+        });
         for (const socket of [inside, outside]) {
           this.#sockets.add(socket);
           socket.on("error", () => socket.destroy());
@@ -557,6 +623,31 @@ describe("appending in Redis", () => {
     expect(await append(history, "a", "after")).toBe(1);
     await waitFor("the last", () => entries.at(-1)?.[1].messages.at(-1) === "after");
     expect(entries.flatMap(([, { messages }]) => messages)).toEqual([...(which > 1 ? ["before"] : []), "once", "after"]);
+    swallower.stop();
+  });
+
+  test("delivers once what it heard of only after it had written it again, where Redis has forgotten both", async () => {
+    const swallower = new Swallower("once", true);
+    const { history, bus, entries } = await open(await swallower.listen());
+    await bus.subscribe("a");
+    expect(await append(history, "a", "before")).toBe(1);
+    await waitFor("the first", () => entries.length === 1);
+    swallower.swallows = swallower.delays = true;
+    const told = append(history, "a", "once");
+    await waitFor("Redis to have it", async () => (await admin.xlen("lockstep:{a}:log")) === 2);
+    swallower.passes = false;
+    // Not its subscriber.
+    await admin.call("CLIENT", "KILL", "TYPE", "normal");
+    await waitFor("it to be written again", () => swallower.late.length > 0);
+    for (const deliver of swallower.delayed) deliver();
+    await waitFor("it to be delivered", () => entries.at(-1)?.[1].messages.at(-1) === "once");
+    swallower.swallows = swallower.delays = false;
+    await admin.flushall();
+    swallower.cut();
+    expect(await told).toBe(2);
+    expect(await append(history, "a", "after")).toBe(1);
+    await waitFor("the last", () => entries.at(-1)?.[1].messages.at(-1) === "after");
+    expect(entries.flatMap(([, { messages }]) => messages)).toEqual(["before", "once", "after"]);
     swallower.stop();
   });
 

@@ -40,6 +40,27 @@ describe("what an instance has seen of logs", () => {
     expect(evidence.doubted("a")).toMatchObject({ offset: 8 });
   });
 
+  test("knows of what this instance has written whether it was heard, under whichever stamp, until it writes something else", () => {
+    const evidence = new Evidence(() => 1);
+    const seen = evidence.about("a");
+    evidence.wrote(seen, 70, false);
+    for (const stamp of [80, 90]) evidence.wrote(seen, stamp, true);
+    evidence.heard(seen, "epoch1", 1, 60);
+    expect(seen.heardEpoch).toBe("");
+    for (const [offset, stamp] of [
+      [2, 70],
+      [3, 80],
+      [4, 90],
+    ] as const) {
+      evidence.heard(seen, "epoch1", offset, stamp);
+      expect([seen.heardEpoch, seen.heardOffset]).toEqual(["epoch1", offset]);
+    }
+    evidence.wrote(seen, 100, false);
+    expect(seen.heardEpoch).toBe("");
+    evidence.heard(seen, "epoch1", 5, 90);
+    expect(seen.heardEpoch).toBe("");
+  });
+
   test("makes room for others where nothing came for longest, and says so to who keeps it", () => {
     const evidence = new Evidence(() => 1);
     const [busy, idle] = ["busy", "idle"].map((channel) => {

@@ -2,6 +2,7 @@ import type { Position } from "../position.ts";
 
 /** Of so many channels the newest entry seen is remembered, or of twice as many as are followed here, if that is more. */
 const MIN_CHANNELS = 20_000;
+const NONE: readonly number[] = [];
 
 /** An entry that was seen of a channel; a stamp of 0 is not known. */
 export interface Mark extends Position {
@@ -19,8 +20,9 @@ export interface Seen {
   offset: number;
   stamp: number;
   doubted: Mark | undefined;
-  /** The stamp under which this instance has last written to the log. */
+  /** The stamp under which this instance has last written to the log, and those of the same batch before, where it has written it again. */
   written: number;
+  earlier: readonly number[];
   /** Where that was heard of, though it may not have been answered; the epoch is empty where it was not. */
   heardEpoch: string;
   heardOffset: number;
@@ -55,6 +57,7 @@ export class Evidence {
         stamp: 0,
         doubted: undefined,
         written: 0,
+        earlier: NONE,
         heardEpoch: "",
         heardOffset: 0,
         isRecent: false,
@@ -92,9 +95,16 @@ export class Evidence {
     this.note(this.about(channel), epoch, offset, stamp);
   }
 
-  /** The same, of what was delivered: that may be what this instance has written. */
+  /** This instance writes to the log; `again` where it has written the same before, and nobody knows what became of that. */
+  wrote(seen: Seen, stamp: number, again: boolean): void {
+    seen.earlier = again ? [...seen.earlier, seen.written] : NONE;
+    seen.written = stamp;
+    seen.heardEpoch = "";
+  }
+
+  /** Sees what was delivered: that may be what this instance has written. */
   heard(seen: Seen, epoch: string, offset: number, stamp: number): void {
-    if (stamp === seen.written) {
+    if (stamp === seen.written || seen.earlier.includes(stamp)) {
       seen.heardEpoch = epoch;
       seen.heardOffset = offset;
     }

@@ -164,10 +164,7 @@ export class RedisAppends {
       lastTtlMs: allowance.timeoutMs + LAST_TTL_MS,
       onceTtlMs: ONCE_TTL_MS,
     };
-    for (const { seen } of parts) {
-      seen.written = stamp;
-      seen.heardEpoch = "";
-    }
+    for (const { seen, batch } of parts) this.#options.evidence.wrote(seen, stamp, batch.repeated);
     link.send(new WrittenCommand("evalsha", writeAppend(terms, parts))).then(
       (answer) => this.#answered(parts, terms, answer),
       (error: unknown) => this.#unanswered(parts, error),

@@ -1,3 +1,4 @@
+import { ReplyError } from "ioredis";
 import { Problem } from "../errors.ts";
 import { describeError } from "../log.ts";
 import type { Message } from "../message.ts";
@@ -48,16 +49,27 @@ export class RedisHistory implements History {
     const checks = [...this.evidence.of(channel), ...checkOf(ofReader)];
     const begin = since === undefined ? [] : [since.epoch, since.offset];
     const args = [this.freshEpoch(), BRIEF_TTL_MS, keepsAlive ? 1 : 0, retention.size, limit, Math.min(from.bytes, MAX_PAGE_BYTES)];
+    let page: Page;
     try {
-      const page = pageOf(await readScript.run(link.client, [keys.head, keys.log], [...args, ...checks, ...begin]), from);
-      this.#unreadable = false;
-      this.evidence.trust(channel, doubted);
-      if (page.start + page.messages.length >= page.head) this.evidence.saw(channel, page.epoch, page.head, page.stamp);
-      return page;
+      page = pageOf(await this.#ask(keys, [...args, ...checks, ...begin]), from);
     } catch (error) {
-      const lost = !link.up;
-      if (!lost && !this.#unreadable) log.error("a log cannot be read", { channel, error: describeError(error) });
-      this.#unreadable ||= !lost;
+      if (error instanceof Problem) throw error;
+      if (!this.#unreadable) log.error("a log cannot be read", { channel, error: describeError(error) });
+      this.#unreadable = true;
+      throw new Problem("bus-away", "The channel's log cannot be read.");
+    }
+    this.#unreadable = false;
+    this.evidence.trust(channel, doubted);
+    if (page.start + page.messages.length >= page.head) this.evidence.saw(channel, page.epoch, page.head, page.stamp);
+    return page;
+  }
+
+  /** @throws Problem `bus-away` where Redis did not answer; its own error where it refused */
+  async #ask({ head, log }: ChannelKeys, args: readonly (string | number)[]): Promise<unknown> {
+    try {
+      return await readScript.run(this.#options.link.client, [head, log], args);
+    } catch (error) {
+      if (error instanceof ReplyError) throw error;
       throw new Problem("bus-away", "The bus did not answer.");
     }
   }

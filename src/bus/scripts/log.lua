@@ -41,7 +41,8 @@ local function forgot(log, epoch, offset, stamp, seenEpoch, seenOffset, seenStam
   if offset < seen then return true end
   if not tonumber(seenStamp) then return false end
   if offset == seen then return stamp ~= seenStamp end
-  local batch = redis.call('XRANGE', log, string.format('%d', seen), '+', 'COUNT', 1)[1]
+  -- Where there is something else, that is no list.
+  local batch = redis.pcall('XRANGE', log, string.format('%d', seen), '+', 'COUNT', 1)[1]
   if not batch then return false end
   local first, _, itsStamp = placeOf(batch)
   return first <= seen and itsStamp ~= seenStamp
