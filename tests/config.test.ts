@@ -295,6 +295,7 @@ describe("a bad configuration", () => {
     ],
     ["no time for publishing", { toml: "[limits]\npublish_timeout = '0s'" }, 'limits.publish_timeout: found "0s"'],
     ["a variable inside quotes", { toml: `[[channels]]\npath = 'a'\nenvelope = '{"a": "$data"}'` }, "channels[0].envelope: found"],
+    ["an envelope that would swallow messages", { toml: "[[channels]]\npath = 'a'\nenvelope = ''" }, 'channels[0].envelope: found ""'],
     ["a name with a control character", { toml: '[[channels]]\npath = "a"\nname = "a\\u0001"' }, "channels[0].name: found"],
     ["a syntax error", { toml: "a = 1\nb = = 2" }, "FILE, line 2, column 5: not valid TOML"],
   ];

@@ -194,7 +194,7 @@ function redisUrlFault(url: string): string | undefined {
   if (url === "") return undefined;
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
   if (parsed === undefined || !/^rediss?:$/.test(parsed.protocol) || parsed.hostname === "" || parsed.search !== "" || parsed.hash !== "") {
-    return "redis://host:port or rediss://host:port, with credentials before an @";
+    return "redis://host:port or rediss://host:port, with credentials before an @, and no ? or # behind it";
   }
   if (!isEscaped(parsed.username) || !isEscaped(parsed.password)) return "credentials with every % escaped as %25";
   return /^\/?0?$/.test(parsed.pathname) ? undefined : "no database other than 0: pub/sub does not know databases";

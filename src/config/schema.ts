@@ -44,7 +44,7 @@ const kind = Type.Object(
     params: Type.Optional(
       Type.Record(Type.String(), Type.String({ allowed: '"integer" or a regular expression' }), { allowed: "a table of values" }),
     ),
-    envelope: Type.Optional(Type.String({ allowed: "a text with $data, $json, $sender or $time" })),
+    envelope: Type.Optional(Type.String({ minLength: 1, allowed: "a text with $data, $json, $sender or $time" })),
     on_gap: Type.Optional(oneOf<OnGap>("close", ["close", "ignore"])),
     history: Type.Optional(
       Type.Object(
