@@ -87,6 +87,8 @@ const detail = operation({
   operationId: "getHistory",
   tags: ["Backends"],
   summary: "What is kept of a channel",
+  description:
+    "A long answer comes as fast as it is read. Where the log goes on so far meanwhile that what comes next is not kept any more, it breaks off, without the end of its JSON: ask again.",
   security: channelAccess,
   parameters: [
     channelPath,
