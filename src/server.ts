@@ -9,6 +9,7 @@ import { Disconnections } from "./clients/disconnections.ts";
 import { EventTopics } from "./clients/event-topics.ts";
 import { Counts } from "./counts.ts";
 import { Problem } from "./errors.ts";
+import { Answers } from "./http/answers.ts";
 import { consoleRoute } from "./http/console.ts";
 import type { Instance } from "./http/context.ts";
 import { disconnect } from "./http/disconnect.ts";
@@ -69,6 +70,7 @@ export async function createServer(config: Config, log: Log, siblings?: Siblings
   let server: Server<Connection> | null = null;
   const counts = new Counts();
   const eventTopics = new EventTopics();
+  const answers = new Answers();
   const hub = await Hub.open({
     openBus: (listener) => openBus({ url: config.redisUrl, prefix: config.redisPrefix, limits, counts, log }, listener),
     broadcast: (topic, message, epoch, offset) => {
@@ -88,6 +90,7 @@ export async function createServer(config: Config, log: Log, siblings?: Siblings
     },
     house,
     eventTopics,
+    answers,
     siblings,
     draining: () => refusal !== undefined,
     accept: () => {
@@ -148,7 +151,7 @@ export async function createServer(config: Config, log: Log, siblings?: Siblings
     connections.mute();
     const { drainTimeoutMs } = rules.config;
     await within(drainTimeoutMs, hub.bus.settled());
-    await connections.drain(drainTimeoutMs);
+    await Promise.all([connections.drain(drainTimeoutMs), within(drainTimeoutMs, answers.none())]);
     // What still waits is refused now, and HTTP may say so.
     end();
     await within(GOODBYE_MS, running.stop(false));

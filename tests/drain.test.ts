@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { connect, type Socket } from "node:net";
 import { buses } from "./buses.ts";
 import { Client } from "./support/client.ts";
 import { Instance, plainRooms } from "./support/instance.ts";
@@ -55,6 +56,33 @@ describe("draining", () => {
     expect(await slow.receiveClose()).toBe(1001);
     await drained;
     expect(slow.messages.length).toBe(300);
+  });
+
+  test("lets who reads a long history have it whole, and waits for nobody who has gone", async () => {
+    const instance = await Instance.start({ toml: '[[channels]]\npath = "long/{room}"\nhistory = { size = 400, ttl = "1m" }' });
+    for (let index = 0; index < 400; index += 1) await instance.publish("long/a", "x".repeat(60_000));
+    const ask = (): { reader: Socket; received: () => number; whole: () => boolean } => {
+      const reader = connect(instance.port, "127.0.0.1");
+      let bytes = 0;
+      let end = "";
+      reader.on("data", (part: Buffer) => {
+        bytes += part.length;
+        end = (end + part.toString("latin1")).slice(-20);
+      });
+      reader.write("GET /history/long/a?limit=400 HTTP/1.1\r\nHost: localhost\r\n\r\n");
+      return { reader, received: () => bytes, whole: () => end.endsWith("]}\r\n0\r\n\r\n") };
+    };
+    const [stays, goes] = [ask(), ask()];
+    await waitFor("the beginning", () => stays.received() > 60_000 && goes.received() > 60_000);
+    for (const { reader } of [stays, goes]) reader.pause();
+    const startedMs = Date.now();
+    const drained = instance.drain();
+    await Bun.sleep(500);
+    goes.reader.destroy();
+    stays.reader.resume();
+    await waitFor("the rest", stays.whole);
+    await drained;
+    expect(Date.now() - startedMs).toBeLessThan(5000);
   });
 
   test("hears nobody any more, while it publishes what it had taken before", async () => {

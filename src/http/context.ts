@@ -1,5 +1,6 @@
 import type { ClientHouse } from "../clients/connection.ts";
 import type { EventTopics } from "../clients/event-topics.ts";
+import type { Answers } from "./answers.ts";
 import type { Rules } from "./rules.ts";
 import type { Siblings } from "./siblings.ts";
 
@@ -10,6 +11,7 @@ export interface Instance {
   /** What clients share: the hub, their places, the counts, the log. */
   readonly house: ClientHouse;
   readonly eventTopics: EventTopics;
+  readonly answers: Answers;
   /** Where processes share the port. */
   readonly siblings: Siblings | undefined;
   readonly draining: () => boolean;

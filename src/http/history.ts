@@ -5,6 +5,7 @@ import { Problem } from "../errors.ts";
 import { formatPosition, type Position, type Retention } from "../position.ts";
 import { PAGE_BYTES } from "../hub/local-channel.ts";
 import { admit } from "./admission.ts";
+import type { Answers } from "./answers.ts";
 import type { Instance } from "./context.ts";
 import { HistoryText } from "./history-text.ts";
 import { otherMethods } from "./problems.ts";
@@ -54,7 +55,7 @@ export function history(instance: Instance) {
         );
         const part = await text.next();
         const headers = { ...rules.origins.corsHeaders(request.headers), "content-type": "application/json;charset=utf-8" };
-        return new Response(text.ended ? part : bodyOf(text, part), { headers });
+        return new Response(text.ended ? part : bodyOf(text, part, instance.answers, request.signal), { headers });
       },
       { detail },
     )
@@ -67,16 +68,26 @@ function retentionOf({ history: retention }: Kind): Retention {
   return retention;
 }
 
-/** The rest is made as fast as the client reads. */
-function bodyOf(text: HistoryText, first: string): ReadableStream<Uint8Array> {
+/** The rest is made as fast as the client reads. @param gone says that the client has gone */
+function bodyOf(text: HistoryText, first: string, answers: Answers, gone: AbortSignal): ReadableStream<Uint8Array> {
   let part: string | undefined = first;
+  let end: (() => void) | undefined;
   return new ReadableStream<Uint8Array>(
     {
       pull: async (controller) => {
-        controller.enqueue(Buffer.from(part ?? (await text.next())));
-        part = undefined;
-        if (text.ended) controller.close();
+        if (end === undefined) gone.addEventListener("abort", (end = answers.begin()));
+        try {
+          controller.enqueue(Buffer.from(part ?? (await text.next())));
+          part = undefined;
+          if (!text.ended) return;
+          controller.close();
+          end();
+        } catch (error) {
+          end();
+          throw error;
+        }
       },
+      cancel: () => end?.(),
     },
     // Nothing is taken before the connection has room for it.
     { highWaterMark: 0 },
