@@ -318,6 +318,18 @@ describe("appending in Redis", () => {
     expect(await resumes(1, first.stamp)).toMatchObject({ resumed: true, start: 1 });
   });
 
+  test.each([2, 3, 4])("gives all that was missed where that is no more than is kept: %d of 3 messages", async (count) => {
+    const kept = { size: 3, ttlMs: 60_000 };
+    const { history } = await open();
+    for (const text of ["1", "2"]) await append(history, "a", text, kept);
+    const { epoch, stamp } = await history.read("a", kept, { limit: 1, bytes: 1e9, keepsAlive: false });
+    const missed = ["3", "4", "5", "6"].slice(0, count);
+    for (const text of missed) await append(history, "a", text, kept);
+    const page = { since: { epoch, offset: 2 }, stamp, limit: 9, bytes: 1e9, keepsAlive: false };
+    const { resumed, messages } = await history.read("a", kept, page);
+    expect([resumed, messages]).toEqual([count <= 3, missed.slice(-3)]);
+  });
+
   test("goes on where there is something else than a log while it is in doubt", async () => {
     const [{ history, bus }, other] = [await open(), (await open()).history];
     for (const text of ["1", "2"]) await append(history, "a", text);

@@ -26,6 +26,8 @@ import { targetQuery } from "./target.ts";
 const ROUTE = "/history/";
 const DEFAULT_LIMIT = 100;
 const MAX_LIMIT = 1000;
+/** How long a reader of a long answer may take nothing, in seconds: the system has some megabytes under way, which takes a slow one a while. */
+const PATIENCE_S = 60;
 
 /** `GET /history/<path>`: what is kept of a channel, ascending. */
 export function history(instance: Instance) {
@@ -33,7 +35,7 @@ export function history(instance: Instance) {
   return new Elysia({ name: "history" })
     .get(
       `${ROUTE}*`,
-      async ({ request }) => {
+      async ({ request, server }) => {
         instance.rules.origins.require(request.headers);
         const { rules, target } = await admit(instance, request, ROUTE, "join", ({ kind }) => void retentionOf(kind));
         const { kind, channel } = target;
@@ -55,7 +57,13 @@ export function history(instance: Instance) {
         );
         const part = await text.next();
         const headers = { ...rules.origins.corsHeaders(request.headers), "content-type": "application/json;charset=utf-8" };
-        return new Response(text.ended ? part : bodyOf(text, part, instance.answers, request.signal), { headers });
+        if (text.ended) return new Response(part, { headers });
+        // Elysia would make all of it, to count it.
+        if (request.method === "HEAD") return new Response(null, { headers });
+        server?.timeout(request, PATIENCE_S);
+        // The time-out would hold for what came after it on the same connection.
+        const body = bodyOf(text, part, instance.answers, request.signal);
+        return new Response(body, { headers: { ...headers, connection: "close" } });
       },
       { detail },
     )
@@ -99,7 +107,7 @@ const detail = operation({
   tags: ["Backends"],
   summary: "What is kept of a channel",
   description:
-    "A long answer comes as fast as it is read. Where the log goes on so far meanwhile that what comes next is not kept any more, it breaks off, without the end of its JSON: ask again.",
+    "A long answer comes as fast as it is read. It breaks off, without the end of its JSON, where the log goes on so far meanwhile that what comes next is not kept any more, where the bus goes away, and where nothing is read for 60 s: ask again.",
   security: channelAccess,
   parameters: [
     channelPath,
