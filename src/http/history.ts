@@ -58,8 +58,6 @@ export function history(instance: Instance) {
         const part = await text.next();
         const headers = { ...rules.origins.corsHeaders(request.headers), "content-type": "application/json;charset=utf-8" };
         if (text.ended) return new Response(part, { headers });
-        // Elysia would make all of it, to count it.
-        if (request.method === "HEAD") return new Response(null, { headers });
         server?.timeout(request, PATIENCE_S);
         // The time-out would hold for what came after it on the same connection.
         const body = bodyOf(text, part, instance.answers, request.signal);
