@@ -293,16 +293,18 @@ describe("appending in Redis", () => {
   });
 
   test("does not take for whole what begins just after a message that others may have replaced", async () => {
-    const kept = { size: 3, ttlMs: 60_000 };
+    // Less than what is read below, as by another configuration.
+    const written = { size: 3, ttlMs: 60_000 };
+    const kept = { size: 4, ttlMs: 60_000 };
     // A node of a stream each, so that the log is cut to the message.
     const long = "x".repeat(5000);
     const [{ history }, other] = [await open(), (await open()).history];
-    for (const text of ["1", "2"]) await append(history, "a", text + long, kept);
+    for (const text of ["1", "2"]) await append(history, "a", text + long, written);
     const forget = await keep("a");
-    await append(history, "a", `lost${long}`, kept);
+    await append(history, "a", `lost${long}`, written);
     const { epoch, stamp } = await history.read("a", kept, { limit: 1, bytes: 1e9, keepsAlive: false });
     await forget();
-    for (const text of ["3", "4", "5", "6"]) await append(other, "a", text + long, kept);
+    for (const text of ["3", "4", "5", "6", "7"]) await append(other, "a", text + long, written);
     const page = { since: { epoch, offset: 3 }, limit: 9, bytes: 1e9, keepsAlive: false };
     expect(await other.read("a", kept, { ...page, stamp })).toMatchObject({ epoch, resumed: false, start: 3 });
     // Nobody can tell of a client's position.
@@ -318,13 +320,24 @@ describe("appending in Redis", () => {
     expect(await resumes(1, first.stamp)).toMatchObject({ resumed: true, start: 1 });
   });
 
-  test.each([2, 3, 4])("gives all that was missed where that is no more than is kept: %d of 3 messages", async (count) => {
+  test.each([
+    [2, "short"],
+    [3, "short"],
+    [4, "short"],
+    [2, "long"],
+    [3, "long"],
+    [4, "long"],
+  ])("gives all that was missed where that is no more than is kept: %d of 3 messages that are %s", async (count, length) => {
     const kept = { size: 3, ttlMs: 60_000 };
     const { history } = await open();
-    for (const text of ["1", "2"]) await append(history, "a", text, kept);
+    // Long ones are a node of a stream each, so that the log is cut to the message.
+    const rest = length === "long" ? "x".repeat(5000) : "";
+    for (const text of ["1", "2"]) await append(history, "a", text + rest, kept);
     const { epoch, stamp } = await history.read("a", kept, { limit: 1, bytes: 1e9, keepsAlive: false });
-    const missed = ["3", "4", "5", "6"].slice(0, count);
-    for (const text of missed) await append(history, "a", text, kept);
+    const missed = ["3", "4", "5", "6"].slice(0, count).map((text) => text + rest);
+    for (const text of missed.slice(0, -1)) await append(history, "a", text, kept);
+    // Of an instance that has seen nothing, which looks at the log.
+    await append((await open()).history, "a", missed.at(-1) ?? "", kept);
     const page = { since: { epoch, offset: 2 }, stamp, limit: 9, bytes: 1e9, keepsAlive: false };
     const { resumed, messages } = await history.read("a", kept, page);
     expect([resumed, messages]).toEqual([count <= 3, missed.slice(-3)]);

@@ -128,7 +128,7 @@ function writeBatch(writer: Writer, part: AppendPart, { stamp, nowMs }: AppendTe
   writer.lineEnd();
   writer.argument(epoch);
   writer.argument(last);
-  writer.argument(isNext ? Math.max(0, last - words.size + 1) : (part.stamp ?? ""));
+  writer.argument(isNext ? Math.max(0, last - words.size) : (part.stamp ?? ""));
   writer.argumentOf(isNext ? headerBytes(epoch) : 0);
   if (isNext) writeHeader(writer, epoch, offset + 1, stamp);
   writer.lineEnd();

@@ -97,7 +97,8 @@ end
 local function appendTo(head, log, channel, epoch, offset, stamp, size, ttl, count, list)
   local last = string.format('%d', offset + count)
   local id = last .. '-' .. stamp
-  local oldest = math.max(0, offset + count - size + 1)
+  -- And the one before those that are kept: who comes back from there is shown by it that it was not forgotten.
+  local oldest = math.max(0, offset + count - size)
   local header = struct.pack('>BBBc0I8I8', 255, 1, #epoch, epoch, offset + 1, stamp)
   redis.call('PEXPIRE', head, HEAD_TTL)
   -- Before all that stays, since a channel may be forbidden.
