@@ -23,7 +23,7 @@ export interface Seen {
   /** The stamp under which this instance has last written to the log, and those of the same batch before, where it has written it again. */
   written: number;
   earlier: readonly number[];
-  /** Where that was heard of, though it may not have been answered; the epoch is empty where it was not. */
+  /** Where one of these was heard of, though it may not have been answered; the epoch is empty where it was not. */
   heardEpoch: string;
   heardOffset: number;
   /** Whether more than its first entry came since the last look for what can make room. */

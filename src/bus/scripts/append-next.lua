@@ -5,7 +5,7 @@
 --       remembered and how long an idempotency key is (both ms), with spaces between; then for each batch: channel, size and ttl (ms)
 --       with a space between, how it is appended, sequence, how many messages, the messages; epoch of what the instance has seen of
 --       the log, the offset of the last message if it follows that; then, to append it as the next batch, the offset of the oldest
---       message to keep and the header of the frame, or else the stamp of what was seen, if that is in doubt, and nothing.
+--       message to keep (one more than is replayed, see log.lua) and the header of the frame, or else the stamp of what was seen, if that is in doubt, and nothing.
 --       How: 'n' as the next batch, 'r' as the next batch and the times to live are renewed, 's' after a look at the log, 'k' the
 --       same under an idempotency key.
 -- Returns nothing where all were the next ones. Else a line for each batch: nothing where it was the next one; or epoch, offset of its

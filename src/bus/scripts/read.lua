@@ -34,8 +34,8 @@ if not since then
 elseif ARGV[13] == epoch and since <= offset then
   local oldest = redis.call('XRANGE', KEYS[2], string.format('%d', from), '+', 'COUNT', 1)[1]
   local first = oldest and math.max(from, (placeOf(oldest))) or offset + 1
-  -- Who knows the stamp of a message wants to be shown that it was not forgotten: where it has gone, others may have stood there. Just
-  -- behind what is kept it mostly stands there still, and was compared above.
+  -- Who knows the stamp of a message wants to be shown that it was not forgotten: where it has gone, others may have stood there. The
+  -- one before those that are replayed is kept for that, and was compared above; not where another configuration keeps less.
   local isShown = since >= first or since == 0 or since == offset or not tonumber(ARGV[12])
   if since == first - 1 and not isShown then
     local batch = redis.call('XRANGE', KEYS[2], string.format('%d', since), '+', 'COUNT', 1)[1]
