@@ -3,10 +3,10 @@ import { Broadcasts } from "./broadcasts.ts";
 import { openBus } from "./bus/open.ts";
 import type { Server } from "bun";
 import type { Config } from "./config/config.ts";
-import type { ClientHouse, Connection } from "./clients/connection.ts";
-import { Connections } from "./clients/connections.ts";
-import { Disconnections } from "./clients/disconnections.ts";
-import { EventTopics } from "./clients/event-topics.ts";
+import type { ClientHouse, Connection } from "./sessions/connection.ts";
+import { Connections } from "./sessions/registry.ts";
+import { Disconnections } from "./sessions/disconnections.ts";
+import { EventTopics } from "./sessions/event-topics.ts";
 import { Counts } from "./counts.ts";
 import { Problem } from "./errors.ts";
 import { Answers } from "./http/answers.ts";
@@ -26,8 +26,8 @@ import { serverSentEvents } from "./http/sse.ts";
 import { socketEvents, websocket } from "./http/ws.ts";
 import { Hub } from "./hub/hub.ts";
 import type { Log } from "./log.ts";
-import { Refusals } from "./refusals.ts";
-import { within } from "./within.ts";
+import { Refusals } from "./sessions/refusal-log.ts";
+import { within } from "./lib/timeout.ts";
 
 /** Bodies are bounded where they are read, so that a refusal can say why; this only stands behind that. */
 const MAX_BODY_BYTES = Number.MAX_SAFE_INTEGER;
@@ -98,7 +98,7 @@ export async function createServer(config: Config, log: Log, siblings?: Siblings
     },
   };
   const disconnections = new Disconnections(hub, connections);
-  if (rules.access.hasSubjects) disconnections.start();
+  if (rules.policy.hasSubjects) disconnections.start();
   const metrics = new Metrics(instance);
   const broadcasts = new Broadcasts({
     log,
@@ -166,8 +166,8 @@ export async function createServer(config: Config, log: Log, siblings?: Siblings
       Object.assign(limits, next.limits);
       running.reload({ ...serving, websocket: socketEvents(limits) });
       hub.reload(next.kinds);
-      connections.reconsider(rules.access);
-      if (rules.access.hasSubjects) disconnections.start();
+      connections.reconsider(rules.policy);
+      if (rules.policy.hasSubjects) disconnections.start();
       if (refusal === undefined) broadcasts.schedule(next);
       return fixedDifferences(config, next);
     },

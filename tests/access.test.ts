@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createServer, type Server as HttpServer } from "node:http";
-import { Access } from "../src/access/access.ts";
+import { Policy } from "../src/access/policy.ts";
 import { Tokens } from "../src/access/tokens.ts";
 import { Log } from "../src/log.ts";
 import { Pattern } from "../src/access/pattern.ts";
@@ -599,7 +599,7 @@ describe("without keys", () => {
 
 test("the API key is told from others that are as long or not", async () => {
   const none = { jwtSecret: "", publicKey: undefined, jwksUrl: "", apiKey: "" };
-  const access = new Access(new Tokens(none, new Log("error", "json", () => undefined)), "abc");
+  const access = new Policy(new Tokens(none, new Log("error", "json", () => undefined)), "abc");
   const caller = await access.identify({ token: "abc", mayBeKey: true });
   expect([caller.by, access.accepts(caller), access.withKey("abd").accepts(caller)]).toEqual(["key", true, false]);
   for (const token of ["abd", "ab", "abcd", ""]) {

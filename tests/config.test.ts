@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { generateKeyPairSync } from "node:crypto";
 import { ConfigError, loadConfig } from "../src/config/config.ts";
-import { resolveKind } from "../src/channels/kind.ts";
+import { resolveTarget } from "../src/channels/kind.ts";
 import { keyPairs, pemOf } from "./support/tokens.ts";
 import { configOf, type Setup } from "./support/instance.ts";
 
@@ -57,7 +57,7 @@ describe("a configuration", () => {
 
   test("keeps the built-in channels where it lists broadcasts only", () => {
     const { kinds, broadcasts } = configOf({ toml: '[[broadcasts]]\npath = "rooms/lobby"\npattern = "0 * * * * *"\nmessage = "m"' });
-    expect(resolveKind(kinds, ["rooms", "x"])?.channel).toBe("rooms:x");
+    expect(resolveTarget(kinds, ["rooms", "x"])?.channel).toBe("rooms:x");
     expect(broadcasts).toEqual([
       { channel: "rooms:lobby", retention: { size: 100, ttlMs: 600_000 }, pattern: "0 * * * * *", message: "m" },
     ]);
@@ -165,7 +165,7 @@ describe("an expression for a value", () => {
       const { kinds } = configOf({ toml: `[[channels]]\npath = "{a}"\nparams = { a = '${source}' }` });
       for (const value of hostile) {
         const since = performance.now();
-        resolveKind(kinds, [value]);
+        resolveTarget(kinds, [value]);
         expect(performance.now() - since).toBeLessThan(100);
       }
     }

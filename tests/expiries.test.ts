@@ -1,7 +1,7 @@
 import { expect, spyOn, test } from "bun:test";
-import { NOBODY, type Caller } from "../src/access/caller.ts";
-import type { Client } from "../src/clients/connections.ts";
-import { Expiries } from "../src/clients/expiries.ts";
+import { ANONYMOUS, type Principal } from "../src/access/principal.ts";
+import type { Client } from "../src/sessions/registry.ts";
+import { Expiries } from "../src/sessions/expiries.ts";
 import { waitFor, whileNothingHappens } from "./support/wait.ts";
 
 const DAY_MS = 86_400_000;
@@ -9,12 +9,12 @@ const DAY_MS = 86_400_000;
 /** A client whose token expires then, and what was said to it. */
 function clientOf(expiresMs: number | undefined): Client & { readonly told: string[] } {
   const told: string[] = [];
-  const caller: Caller =
-    expiresMs === undefined ? NOBODY : { by: "token", verifier: {}, subject: null, expiresMs, subscribe: [], publish: [] };
+  const principal: Principal =
+    expiresMs === undefined ? ANONYMOUS : { by: "token", verifier: {}, subject: null, expiresMs, subscribe: [], publish: [] };
   const nothing = (): void => undefined;
   return {
     place: -1,
-    guest: { address: "", caller },
+    guest: { address: "", principal },
     told,
     retire: (fault) => told.push(fault),
     reconsider: nothing,

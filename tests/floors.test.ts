@@ -5,20 +5,7 @@ const src = join(import.meta.dir, "../src");
 
 /** From low to high. A file imports its own floor's folder and what lies below; files of one floor are listed together. */
 const floors: readonly (readonly string[])[] = [
-  [
-    "bounded.ts",
-    "counts.ts",
-    "crowd.ts",
-    "duration.ts",
-    "errors.ts",
-    "log.ts",
-    "message.ts",
-    "position.ts",
-    "refusals.ts",
-    "token-bucket.ts",
-    "usage-error.ts",
-    "within.ts",
-  ],
+  ["lib/", "counts.ts", "errors.ts", "log.ts", "message.ts", "position.ts", "usage-error.ts"],
   ["console/"],
   ["channels/"],
   ["remote/"],
@@ -26,7 +13,7 @@ const floors: readonly (readonly string[])[] = [
   ["access/"],
   ["bus/"],
   ["hub/"],
-  ["clients/"],
+  ["sessions/"],
   ["http/", "broadcasts.ts"],
   ["workers/"],
   ["server.ts"],

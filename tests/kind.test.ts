@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { builtinKinds } from "../src/channels/builtin.ts";
 import { compileEnvelope } from "../src/channels/envelope.ts";
-import { Kind, resolveKind } from "../src/channels/kind.ts";
+import { Kind, resolveTarget } from "../src/channels/kind.ts";
 import { parsePath } from "../src/channels/path.ts";
 import { Problem } from "../src/errors.ts";
 
@@ -16,13 +16,13 @@ describe("a kind of channel", () => {
     ["rooms/a%3Ab", "rooms:a:b"],
     ["rooms/__proto__", "rooms:__proto__"],
   ])("calls %s %s", (path, channel) => {
-    expect(resolveKind(kinds, parsePath(path))?.channel).toBe(channel);
+    expect(resolveTarget(kinds, parsePath(path))?.channel).toBe(channel);
   });
 
   test.each(["00", "01", "-1", "+1", "1e3", "10000000000000000000", "١", "1%0A".replace("%0A", "x"), "rooms", "rooms/a/b"])(
     "does not know %s",
     (path) => {
-      expect(resolveKind(kinds, parsePath(path))).toBeUndefined();
+      expect(resolveTarget(kinds, parsePath(path))).toBeUndefined();
     },
   );
 
@@ -40,7 +40,7 @@ describe("a kind of channel", () => {
   test("never lets a value take the name of another kind's channel", () => {
     const kindsOf = (...settings: ConstructorParameters<typeof Kind>[0][]): Kind[] => settings.map((one) => new Kind(one));
     const names = (all: readonly Kind[], ...paths: string[]): (string | undefined)[] =>
-      paths.map((path) => resolveKind(all, path.split("/"))?.channel);
+      paths.map((path) => resolveTarget(all, path.split("/"))?.channel);
     const nested = kindsOf({ path: "rooms/{room}", access: "token" }, { path: "rooms/{room}/{topic}" }, { path: "{any}", publish: "key" });
     expect(names(nested, "rooms/a/b", "rooms/a:b", "rooms:a", "rooms:a:b")).toEqual(["rooms:a:b", undefined, undefined, undefined]);
     expect(names(nested, "rooms/a", "x:y", "rooms/a:b:c")).toEqual(["rooms:a", "x:y", "rooms:a:b:c"]);
@@ -77,7 +77,7 @@ describe("a kind of channel", () => {
 
   test("may call a channel as another does that treats clients alike", () => {
     const rooms = { path: "rooms/{room}" };
-    const resolve = (alias: ConstructorParameters<typeof Kind>[0]) => resolveKind([new Kind(rooms), new Kind(alias)], ["rooms", "lobby"]);
+    const resolve = (alias: ConstructorParameters<typeof Kind>[0]) => resolveTarget([new Kind(rooms), new Kind(alias)], ["rooms", "lobby"]);
     expect(resolve({ path: "lobby", name: "rooms:lobby" })?.channel).toBe("rooms:lobby");
     for (const other of [{ access: "token" }, { publish: "key" }, { history: { size: 1, ttl: "1s" } }, { presence: true }] as const) {
       expect(resolve({ path: "lobby", name: "rooms:lobby", ...other })).toBeUndefined();
@@ -141,8 +141,8 @@ describe("a kind of channel", () => {
 
   test("that stands first wins", () => {
     const both = [new Kind({ path: "a/b", name: "first" }), new Kind({ path: "a/{x}", name: "second:{x}" })];
-    expect(resolveKind(both, ["a", "b"])?.channel).toBe("first");
-    expect(resolveKind(both, ["a", "c"])?.channel).toBe("second:c");
+    expect(resolveTarget(both, ["a", "b"])?.channel).toBe("first");
+    expect(resolveTarget(both, ["a", "c"])?.channel).toBe("second:c");
   });
 });
 

@@ -1,6 +1,6 @@
 import { Type } from "@sinclair/typebox";
 import { Value } from "@sinclair/typebox/value";
-import type { Holder } from "./caller.ts";
+import type { TokenClaims } from "./principal.ts";
 import { Pattern } from "./pattern.ts";
 
 const patterns = Type.Optional(Type.Array(Type.String()));
@@ -12,7 +12,7 @@ const claimsSchema = Type.Object({
 });
 
 /** What the claims of a verified token say, or undefined where one is missing or of the wrong type. */
-export function parseClaims(claims: unknown, verifier: object): Holder | undefined {
+export function parseClaims(claims: unknown, verifier: object): TokenClaims | undefined {
   if (!Value.Check(claimsSchema, claims)) return undefined;
   const { sub, exp, lockstep } = claims;
   // Half a character would not come back from the bus as it is, and could then not be told to leave.

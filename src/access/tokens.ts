@@ -2,9 +2,9 @@ import type { KeyObject } from "node:crypto";
 import { decodeProtectedHeader, jwtVerify, type JWTVerifyOptions } from "jose";
 import type { Auth } from "../config/config.ts";
 import type { Log } from "../log.ts";
-import type { Holder } from "./caller.ts";
+import type { TokenClaims } from "./principal.ts";
 import { parseClaims } from "./claims.ts";
-import { RemoteKeys } from "./remote-keys.ts";
+import { RemoteKeys } from "./remote-key-set.ts";
 
 /** A way to prove that a token is genuine. */
 interface Verifier {
@@ -35,7 +35,7 @@ export class Tokens {
   }
 
   /** What a token says, or undefined where it is not valid: forged, expired, not yet valid, without `exp`, of another form. Never throws. */
-  async verify(token: string): Promise<Holder | undefined> {
+  async verify(token: string): Promise<TokenClaims | undefined> {
     const algorithm = algorithmOf(token);
     if (algorithm === undefined) return undefined;
     const options = { algorithms: [algorithm], requiredClaims: ["exp"] };

@@ -1,5 +1,5 @@
 import { Problem } from "../errors.ts";
-import { durationMs } from "../duration.ts";
+import { durationMs } from "../lib/duration.ts";
 import type { Message } from "../message.ts";
 import type { Retention } from "../position.ts";
 import { ChannelName } from "./channel-name.ts";
@@ -43,7 +43,7 @@ export interface KindFault {
   readonly allowed: string;
 }
 
-export interface Resolved {
+export interface Target {
   readonly kind: Kind;
   /** The channel's name on the bus. */
   readonly channel: string;
@@ -89,7 +89,7 @@ export class Kind {
   }
 
   /** The channel for a path of decoded segments, or undefined where the path is of another kind. */
-  match(segments: readonly string[]): Resolved | undefined {
+  match(segments: readonly string[]): Target | undefined {
     if (segments.length !== this.#segments.length) return undefined;
     const values = new Map<string, string>();
     for (const [index, own] of this.#segments.entries()) {
@@ -154,7 +154,7 @@ function nameOf({ name, path }: KindSettings): ChannelName {
 }
 
 /** Whether who is on one of two channels is on the other: they have one name, and both keep history or both do not. */
-export function isAlike(a: Resolved, b: Resolved): boolean {
+export function isAlike(a: Target, b: Target): boolean {
   return a.channel === b.channel && (a.kind.history === undefined) === (b.kind.history === undefined);
 }
 
@@ -172,7 +172,7 @@ export function kindNaming(kinds: readonly Kind[], channel: string): Kind | unde
  * The first kind that a path is of; none where the channel belongs to another kind. With `{a}` and `rooms:{b}`, the value `rooms:x`
  * would else enter a room without the rights that rooms ask for.
  */
-export function resolveKind(kinds: readonly Kind[], segments: readonly string[]): Resolved | undefined {
+export function resolveTarget(kinds: readonly Kind[], segments: readonly string[]): Target | undefined {
   for (const kind of kinds) {
     const resolved = kind.match(segments);
     if (resolved === undefined) continue;

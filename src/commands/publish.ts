@@ -1,6 +1,6 @@
 import { isUtf8 } from "node:buffer";
-import { readAtMost } from "../bounded.ts";
-import { MAX_TIMER_MS } from "../duration.ts";
+import { readAtMost } from "../lib/read-at-most.ts";
+import { MAX_TIMER_MS } from "../lib/duration.ts";
 import type { Message } from "../message.ts";
 import { parseChannelUrl } from "../remote/channel-url.ts";
 import { remoteCredential } from "../remote/credential.ts";

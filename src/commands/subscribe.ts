@@ -3,7 +3,7 @@ import { parseChannelUrl } from "../remote/channel-url.ts";
 import { remoteCredential } from "../remote/credential.ts";
 import { Subscription, type SubscriptionOptions } from "../remote/subscription.ts";
 import { UsageError } from "../usage-error.ts";
-import { within } from "../within.ts";
+import { within } from "../lib/timeout.ts";
 import { LineOutput } from "./line-output.ts";
 import { jsonLine, plainLine } from "./message-line.ts";
 import { complain, mention } from "./say.ts";

@@ -1,5 +1,5 @@
 import { parseArgs } from "node:util";
-import { DURATION, durationMs } from "../duration.ts";
+import { DURATION, durationMs } from "../lib/duration.ts";
 import { UsageError } from "../usage-error.ts";
 
 const options = {

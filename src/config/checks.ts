@@ -1,9 +1,9 @@
 import { Value, ValueErrorType, type ValueError } from "@sinclair/typebox/value";
 import { Cron } from "croner";
 import { builtinKinds } from "../channels/builtin.ts";
-import { Kind, kindFaults, nameShape, resolveKind, type KindSettings, type Resolved } from "../channels/kind.ts";
+import { Kind, kindFaults, nameShape, resolveTarget, type KindSettings, type Target } from "../channels/kind.ts";
 import { parsePath } from "../channels/path.ts";
-import { durationMs, parseDuration } from "../duration.ts";
+import { durationMs, parseDuration } from "../lib/duration.ts";
 import { apiKeyFault, hostFault, jwksUrlFault, originFault, publicKeyFault } from "./access-checks.ts";
 import { networkFault } from "./networks.ts";
 import { settingsSchema, type Settings } from "./schema.ts";
@@ -228,9 +228,9 @@ function pathKindsOf({ auth, channels }: Settings): Kind[] {
 }
 
 /** The channel of a path, or undefined where there is none. */
-export function targetOf(kinds: readonly Kind[], path: string): Resolved | undefined {
+export function targetOf(kinds: readonly Kind[], path: string): Target | undefined {
   try {
-    return resolveKind(kinds, parsePath(path));
+    return resolveTarget(kinds, parsePath(path));
   } catch {
     return undefined;
   }

@@ -5,7 +5,7 @@ import type { Kind } from "../channels/kind.ts";
 import type { LogFormat, LogLevel } from "../log.ts";
 import type { Retention } from "../position.ts";
 import { kindsOf, meaningFaults, overlaps, schemaFaults, takePrototypes, targetOf, type Place } from "./checks.ts";
-import { parseDuration } from "../duration.ts";
+import { parseDuration } from "../lib/duration.ts";
 import { messageOf, readConfigFile, type ConfigFile, type Environment } from "./file.ts";
 import { parsePublicKey, type PublicKey } from "./public-key.ts";
 import { environmentKeys, settingsSchema, type Settings } from "./schema.ts";

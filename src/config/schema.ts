@@ -1,6 +1,6 @@
 import { Type, type Static, type TInteger, type TString, type TUnsafe } from "@sinclair/typebox";
 import type { Access, OnGap, PublishRule } from "../channels/kind.ts";
-import { DURATION } from "../duration.ts";
+import { DURATION } from "../lib/duration.ts";
 import { logLevels, type LogFormat, type LogLevel } from "../log.ts";
 
 /*

@@ -1,5 +1,5 @@
-import { NOBODY, type Caller } from "../access/caller.ts";
-import type { Resolved } from "../channels/kind.ts";
+import { ANONYMOUS, type Principal } from "../access/principal.ts";
+import type { Target } from "../channels/kind.ts";
 import { addressOf, type Peers } from "./address.ts";
 import type { Instance } from "./context.ts";
 import { credentialOf } from "./credential.ts";
@@ -9,8 +9,8 @@ import { targetChannel } from "./target.ts";
 /** A request whose sender may do what it asks for, by rules that held throughout. */
 export interface Admission {
   readonly rules: Rules;
-  readonly target: Resolved;
-  readonly caller: Caller;
+  readonly target: Target;
+  readonly principal: Principal;
 }
 
 /**
@@ -37,17 +37,17 @@ export async function admit(
   request: Request,
   route: string,
   right: "join" | "publish",
-  isThere: (target: Resolved) => void = () => undefined,
+  isThere: (target: Target) => void = () => undefined,
 ): Promise<Admission> {
   for (;;) {
     const { rules } = instance;
-    const { directory, access } = rules;
-    const target = targetChannel(request.url, route, directory);
+    const { resolver, policy } = rules;
+    const target = targetChannel(request.url, route, resolver);
     isThere(target);
-    const caller = access.keyed ? await access.identify(credentialOf(request)) : NOBODY;
+    const principal = policy.keyed ? await policy.identify(credentialOf(request)) : ANONYMOUS;
     if (rules !== instance.rules) continue;
-    if (right === "join") access.requireJoin(caller, target);
-    else access.requirePublish(caller, target);
-    return { rules, target, caller };
+    if (right === "join") policy.requireJoin(principal, target);
+    else policy.requirePublish(principal, target);
+    return { rules, target, principal };
   }
 }

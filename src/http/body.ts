@@ -1,4 +1,4 @@
-import { readAtMost } from "../bounded.ts";
+import { readAtMost } from "../lib/read-at-most.ts";
 import { Problem } from "../errors.ts";
 
 /**

@@ -1,5 +1,5 @@
-import type { ClientHouse } from "../clients/connection.ts";
-import type { EventTopics } from "../clients/event-topics.ts";
+import type { ClientHouse } from "../sessions/connection.ts";
+import type { EventTopics } from "../sessions/event-topics.ts";
 import type { Answers } from "./answers.ts";
 import type { Rules } from "./rules.ts";
 import type { Siblings } from "./siblings.ts";

@@ -1,4 +1,4 @@
-import type { Credential } from "../access/access.ts";
+import type { Credential } from "../access/policy.ts";
 import { targetQuery } from "./target.ts";
 
 /** Browsers cannot set headers on a WebSocket; a subprotocol is what they can say. */

@@ -2,7 +2,7 @@ import { isUtf8 } from "node:buffer";
 import { Type, type TSchema } from "@sinclair/typebox";
 import { Value } from "@sinclair/typebox/value";
 import { Elysia } from "elysia";
-import type { Disconnections } from "../clients/disconnections.ts";
+import type { Disconnections } from "../sessions/disconnections.ts";
 import { closeCode, Problem } from "../errors.ts";
 import { readBody } from "./body.ts";
 import type { Instance } from "./context.ts";
@@ -38,8 +38,8 @@ export function disconnect(instance: Instance, disconnections: Disconnections) {
 }
 
 /** @throws Problem `unauthorized`, `forbidden` */
-async function requireKey({ access }: Rules, request: Request): Promise<void> {
-  access.requireKey(await access.identify(credentialOf(request)));
+async function requireKey({ policy }: Rules, request: Request): Promise<void> {
+  policy.requireKey(await policy.identify(credentialOf(request)));
 }
 
 function parseSubject(body: Buffer): string {

@@ -57,10 +57,10 @@ export class Metrics {
       .get(
         "/metrics",
         async ({ request }) => {
-          const { access, origins } = instance.rules;
+          const { policy, origins } = instance.rules;
           origins.require(request.headers);
-          const caller = await access.identify(credentialOf(request));
-          if (access.keyed) access.requireKey(caller);
+          const principal = await policy.identify(credentialOf(request));
+          if (policy.keyed) policy.requireKey(principal);
           // A part of the counts would look as if they had gone down.
           const text = await (siblings?.metrics() ?? all.metrics());
           if (text === undefined) throw new Problem("workers-away", "Nobody can tell what all workers count.");

@@ -1,5 +1,5 @@
 import { Elysia } from "elysia";
-import type { Resolved } from "../channels/kind.ts";
+import type { Target } from "../channels/kind.ts";
 import { Problem } from "../errors.ts";
 import { admit } from "./admission.ts";
 import type { Instance } from "./context.ts";
@@ -29,7 +29,7 @@ export function presence(instance: Instance) {
 }
 
 /** @throws Problem `no-presence` */
-function requirePresence({ kind }: Resolved): void {
+function requirePresence({ kind }: Target): void {
   if (!kind.presence) throw new Problem("no-presence", "This channel does not tell who is on it.");
 }
 

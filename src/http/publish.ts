@@ -1,6 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import { Elysia } from "elysia";
-import { subjectOf } from "../access/caller.ts";
+import { subjectOf } from "../access/principal.ts";
 import type { Kind } from "../channels/kind.ts";
 import { Problem } from "../errors.ts";
 import type { Message } from "../message.ts";
@@ -36,14 +36,14 @@ export function publish(instance: Instance) {
         instance.rules.origins.require(request.headers);
         let body: Buffer | undefined;
         for (;;) {
-          const { rules, target, caller } = await admit(instance, request, ROUTE, "publish");
+          const { rules, target, principal } = await admit(instance, request, ROUTE, "publish");
           const { kind, channel } = target;
           const { limits } = rules.config;
           const key = idempotencyKey(request.headers, kind);
           body ??= await readBody(request, limits.maxMessageBytes);
           // It has waited for the body: other rules may hold by now.
           if (rules !== instance.rules) continue;
-          const message = kind.encode(asMessage(body, request.headers.get("content-type")), subjectOf(caller));
+          const message = kind.encode(asMessage(body, request.headers.get("content-type")), subjectOf(principal));
           instance.accept();
           // It may wait for the bus for longer than a client may be silent.
           server?.timeout(request, Math.min(MAX_TIMEOUT_S, Math.ceil(limits.publishTimeoutMs / 1000) + GRACE_S));

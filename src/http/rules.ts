@@ -1,6 +1,6 @@
-import { Access } from "../access/access.ts";
+import { Policy } from "../access/policy.ts";
 import { Tokens } from "../access/tokens.ts";
-import { Directory } from "../channels/directory.ts";
+import { Resolver } from "../channels/resolver.ts";
 import { takesSameTokens, type Config } from "../config/config.ts";
 import { Networks } from "../config/networks.ts";
 import type { Log } from "../log.ts";
@@ -9,8 +9,8 @@ import { Origins } from "./origins.ts";
 /** What a reload replaces, all of it at once. */
 export interface Rules {
   readonly config: Config;
-  readonly directory: Directory;
-  readonly access: Access;
+  readonly resolver: Resolver;
+  readonly policy: Policy;
   readonly origins: Origins;
   /** Those whose word on addresses counts. */
   readonly proxies: Networks;
@@ -19,11 +19,11 @@ export interface Rules {
 /** @param before whose tokens go on being good where their keys are the same: those behind a url were fetched */
 export function rulesOf(config: Config, log: Log, before?: Rules): Rules {
   const { auth } = config;
-  const same = before !== undefined && takesSameTokens(before.config.auth, auth) ? before.access : undefined;
+  const same = before !== undefined && takesSameTokens(before.config.auth, auth) ? before.policy : undefined;
   return {
     config,
-    directory: new Directory(config.kinds),
-    access: same?.withKey(auth.apiKey) ?? new Access(new Tokens(auth, log), auth.apiKey),
+    resolver: new Resolver(config.kinds),
+    policy: same?.withKey(auth.apiKey) ?? new Policy(new Tokens(auth, log), auth.apiKey),
     origins: new Origins(config.origins),
     proxies: new Networks(config.trustedProxies),
   };

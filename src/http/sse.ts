@@ -1,7 +1,7 @@
 import { Elysia } from "elysia";
 import { isAlike } from "../channels/kind.ts";
-import { formatMessage, formatOpening } from "../clients/event-format.ts";
-import { EventStream } from "../clients/event-stream.ts";
+import { formatMessage, formatOpening } from "../sessions/event-format.ts";
+import { EventStream } from "../sessions/event-stream.ts";
 import { Problem } from "../errors.ts";
 import { describeError } from "../log.ts";
 import type { JoinFrom } from "../hub/joining.ts";
@@ -50,8 +50,8 @@ export function serverSentEvents(instance: Instance) {
           connections.release(address);
           throw error;
         }
-        const { caller } = admission;
-        const stream = new EventStream(house, eventTopics, { address, caller });
+        const { principal } = admission;
+        const stream = new EventStream(house, eventTopics, { address, principal });
         request.signal.addEventListener("abort", () => stream.end());
         server?.timeout(request, 0);
         const join = (): Promise<boolean> => joinOnce(stream, request, admission, from);

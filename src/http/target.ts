@@ -1,5 +1,5 @@
-import type { Directory } from "../channels/directory.ts";
-import type { Resolved } from "../channels/kind.ts";
+import type { Resolver } from "../channels/resolver.ts";
+import type { Target } from "../channels/kind.ts";
 import { Problem } from "../errors.ts";
 
 const NO_QUERY = new URLSearchParams();
@@ -11,11 +11,11 @@ const NO_QUERY = new URLSearchParams();
  * @param route what stands before the channel's path, as in `/ws/`
  * @throws Problem `malformed-request`, `malformed-path`, `no-channel`
  */
-export function targetChannel(url: string, route: string, directory: Directory): Resolved {
+export function targetChannel(url: string, route: string, resolver: Resolver): Target {
   const misread = badHost(url);
   if (misread !== undefined) throw misread;
   const { path } = splitTarget(url);
-  const resolved = directory.find(path.slice(route.length));
+  const resolved = resolver.byPath(path.slice(route.length));
   if (resolved === undefined) throw new Problem("no-channel", "There is no such channel.");
   return resolved;
 }

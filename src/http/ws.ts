@@ -1,6 +1,6 @@
 import { Elysia } from "elysia";
 import type { WebSocketHandler } from "bun";
-import { Connection } from "../clients/connection.ts";
+import { Connection } from "../sessions/connection.ts";
 import { Problem } from "../errors.ts";
 import type { Limits } from "../config/config.ts";
 import type { Seat } from "../hub/local-channel.ts";
@@ -31,7 +31,7 @@ export function websocket(instance: Instance) {
         const address = takePlace(instance, request, server);
         try {
           for (;;) {
-            const { rules, target, caller } = await admit(instance, request, ROUTE, "join");
+            const { rules, target, principal } = await admit(instance, request, ROUTE, "join");
             const { from, hello } = parseHistoryQuery(targetQuery(request.url), target.kind);
             const headers = checkHandshake(request.headers);
             instance.accept();
@@ -40,7 +40,7 @@ export function websocket(instance: Instance) {
             try {
               instance.accept();
               if (rules === instance.rules && !seat.moved) {
-                const data = new Connection(house, seat, { address, caller }, rules.access, hello);
+                const data = new Connection(house, seat, { address, principal }, rules.policy, hello);
                 if (server?.upgrade(request, { data, headers: { ...headers, ...positionHeaders(seat) } }) === true) return undefined;
                 throw new Problem("malformed-request", "The connection cannot be upgraded.");
               }

@@ -1,5 +1,5 @@
 import type { Bus, BusListener, Entries, History, Presence, Sender } from "../bus/bus.ts";
-import type { Kind, Resolved } from "../channels/kind.ts";
+import type { Kind, Target } from "../channels/kind.ts";
 import type { Counts } from "../counts.ts";
 import type { Log } from "../log.ts";
 import { byteLength, type Message } from "../message.ts";
@@ -125,7 +125,7 @@ export class Hub implements BusListener {
    * The instance itself hears each message of a channel with history, from about now on; after a loss also what it missed, as
    * far as the log reaches.
    */
-  follow(target: Resolved, hear: (message: Message) => void): void {
+  follow(target: Target, hear: (message: Message) => void): void {
     const { log } = this.#options;
     const local = this.#channels.addOwn(target, {
       follow: (_, message) => hear(message),
@@ -145,7 +145,7 @@ export class Hub implements BusListener {
    *
    * @param key an idempotency key, on a channel with history
    */
-  publish({ kind, channel }: Resolved, message: Message, sender: Sender, key?: string): void {
+  publish({ kind, channel }: Target, message: Message, sender: Sender, key?: string): void {
     const { counts } = this.#options;
     counts.published += 1;
     counts.publishedBytes += byteLength(message);

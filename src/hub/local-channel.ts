@@ -1,5 +1,5 @@
-import type { Kind, Resolved } from "../channels/kind.ts";
-import { Crowd, type Member } from "../crowd.ts";
+import type { Kind, Target } from "../channels/kind.ts";
+import { IndexedBag, type Member } from "../lib/indexed-bag.ts";
 import type { Message } from "../message.ts";
 import { formatPosition } from "../position.ts";
 import { Follower, type FollowerListener } from "./follower.ts";
@@ -17,7 +17,7 @@ export class LocalChannel {
   readonly follower: Follower<LocalChannel> | undefined;
   /** Where its clients listen. It changes when there is a gap: those who have it stay behind on the old one. */
   topic: string;
-  readonly seats = new Crowd<Seat>();
+  readonly seats = new IndexedBag<Seat>();
   /** Those that were promised a place and have not taken it yet; mostly nobody. */
   #waiting: Set<Seat> | undefined;
   /** Whether the instance itself listens, and there is somebody as long as it lives. */
@@ -83,7 +83,7 @@ export class Seat implements Member {
   place = -1;
   readonly local: LocalChannel;
   /** What it is on. The kind may be replaced by a newer one that calls the channel the same. */
-  target: Resolved;
+  target: Target;
   state: "reserved" | "replaying" | "taken" | "left" = "reserved";
   /** Whether the follower holds messages for it. */
   holding = false;
@@ -100,7 +100,7 @@ export class Seat implements Member {
   stuckSinceMs: number | undefined;
   #stoppedAt: string | undefined;
 
-  constructor(local: LocalChannel, target: Resolved) {
+  constructor(local: LocalChannel, target: Target) {
     this.local = local;
     this.target = target;
   }

@@ -1,4 +1,4 @@
-import type { Kind, Resolved } from "../channels/kind.ts";
+import type { Kind, Target } from "../channels/kind.ts";
 import type { FollowerListener } from "./follower.ts";
 import { LocalChannel } from "./local-channel.ts";
 
@@ -42,14 +42,14 @@ export class LocalChannels {
   }
 
   /** The channel of this name, that somebody is about to enter. */
-  enter({ kind, channel }: Resolved): LocalChannel {
+  enter({ kind, channel }: Target): LocalChannel {
     const local = this.#byName.get(channel) ?? this.#add(channel, kind);
     this.#idle.delete(local);
     return local;
   }
 
   /** One that the instance itself listens to, as long as it lives. */
-  addOwn({ kind, channel }: Resolved, listener: FollowerListener<LocalChannel>): LocalChannel {
+  addOwn({ kind, channel }: Target, listener: FollowerListener<LocalChannel>): LocalChannel {
     const local = new LocalChannel(channel, kind, "", listener, true);
     this.#byName.set(channel, local);
     this.#own += 1;

@@ -1,4 +1,4 @@
-import { kindNaming, resolveKind, type Kind, type Resolved } from "../channels/kind.ts";
+import { kindNaming, resolveTarget, type Kind, type Target } from "../channels/kind.ts";
 import type { Attendance } from "./attendance.ts";
 import type { Gaps } from "./gaps.ts";
 import type { LocalChannel } from "./local-channel.ts";
@@ -35,12 +35,12 @@ export class Reloading {
   /** @param kind whose channel it is now; undefined: no kind's any more */
   #stay(local: LocalChannel, kind: Kind | undefined, kinds: readonly Kind[]): void {
     const { gaps, attendance } = this.#options;
-    const resolved = new Map<string, Resolved | undefined>();
+    const resolved = new Map<string, Target | undefined>();
     for (const seat of local.everybody) {
       const { segments } = seat.target;
       // No segment holds a control character.
       const path = segments.join("\0");
-      if (!resolved.has(path)) resolved.set(path, resolveKind(kinds, segments));
+      if (!resolved.has(path)) resolved.set(path, resolveTarget(kinds, segments));
       // A path that is of no kind any more takes nobody in, but those who are there stay, unless the channel is another kind's.
       const stays = kind?.mayShare(seat.target.kind) ?? true;
       const next = resolved.get(path) ?? (stays ? seat.target : undefined);

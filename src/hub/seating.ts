@@ -1,4 +1,4 @@
-import type { Resolved } from "../channels/kind.ts";
+import type { Target } from "../channels/kind.ts";
 import type { Counts } from "../counts.ts";
 import { Problem } from "../errors.ts";
 import type { Message } from "../message.ts";
@@ -36,7 +36,7 @@ export class Seating {
    *
    * @throws Problem `bus-away` after 2.5 s
    */
-  async reserve(target: Resolved, from?: JoinFrom): Promise<Seat> {
+  async reserve(target: Target, from?: JoinFrom): Promise<Seat> {
     const seat = this.#enter(target);
     this.#hold(seat);
     const opened = this.#options.joining.atOnce(seat, from);
@@ -110,7 +110,7 @@ export class Seating {
     if (local.empty) this.#options.channels.vacated(local);
   }
 
-  #enter(target: Resolved): Seat {
+  #enter(target: Target): Seat {
     const local = this.#options.channels.enter(target);
     const seat = new Seat(local, target);
     local.promise(seat);

@@ -1,6 +1,6 @@
 import { Type } from "@sinclair/typebox";
 import { Value } from "@sinclair/typebox/value";
-import { readAtMost } from "../bounded.ts";
+import { readAtMost } from "../lib/read-at-most.ts";
 import type { Message } from "../message.ts";
 import { describeRefusal, isOfLockstep, MAX_ANSWER_BYTES, parseJson, parseRetryAfter, type Refusal } from "./answer.ts";
 import { BackOff } from "./back-off.ts";

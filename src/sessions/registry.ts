@@ -1,8 +1,8 @@
-import type { Access } from "../access/access.ts";
-import { subjectOf, type Caller } from "../access/caller.ts";
+import type { Policy } from "../access/policy.ts";
+import { subjectOf, type Principal } from "../access/principal.ts";
 import { Problem, type ClosingFaultName } from "../errors.ts";
-import { Crowd, type Member } from "../crowd.ts";
-import { within } from "../within.ts";
+import { IndexedBag, type Member } from "../lib/indexed-bag.ts";
+import { within } from "../lib/timeout.ts";
 import { Expiries } from "./expiries.ts";
 
 /** How long a client that is being closed may take to read what was sent to it before. */
@@ -12,14 +12,14 @@ const RETIRE_TIMEOUT_MS = 30_000;
 export interface Guest {
   /** Admitted by `connections`; its place is freed when the client ends. */
   readonly address: string;
-  readonly caller: Caller;
+  readonly principal: Principal;
 }
 
 /** One client, whatever carries it. */
 export interface Client extends Member {
   readonly guest: Guest;
   /** What it may do is asked anew. */
-  reconsider(access: Access): void;
+  reconsider(policy: Policy): void;
   /** Sends it nothing more, then closes it, once it has what was sent before. */
   retire(fault: ClosingFaultName): void;
   /** From now on what it sends is not heard. */
@@ -42,7 +42,7 @@ export interface ConnectionLimits {
 export class Connections {
   readonly pingIntervalMs: number;
   readonly #limits: ConnectionLimits;
-  readonly #open = new Crowd<Client>();
+  readonly #open = new IndexedBag<Client>();
   /** Those that are being closed, and until when they may take, the oldest first. */
   readonly #retired = new Map<Client, number>();
   readonly #expiries = new Expiries();
@@ -100,14 +100,14 @@ export class Connections {
   }
 
   /** Other rules hold from now on. */
-  reconsider(access: Access): void {
-    this.#open.each((client) => client.reconsider(access));
+  reconsider(policy: Policy): void {
+    this.#open.each((client) => client.reconsider(policy));
   }
 
   /** Closes all of a subject. */
   disconnect(subject: string): void {
     this.#open.each((client) => {
-      if (subjectOf(client.guest.caller) === subject) client.retire("disconnected");
+      if (subjectOf(client.guest.principal) === subject) client.retire("disconnected");
     });
   }
 

@@ -1,7 +1,7 @@
 import { createRemoteJWKSet, customFetch, decodeProtectedHeader, errors, jwtVerify, type JWTVerifyOptions, type RemoteJWKSet } from "jose";
-import { readAtMost } from "../bounded.ts";
+import { readAtMost } from "../lib/read-at-most.ts";
 import { describeError, type Log } from "../log.ts";
-import { TokenBucket } from "../token-bucket.ts";
+import { TokenBucket } from "../lib/token-bucket.ts";
 
 /** How long a handshake may wait for keys that have to be fetched. */
 const FETCH_TIMEOUT_MS = 2500;

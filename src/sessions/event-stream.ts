@@ -1,4 +1,4 @@
-import { subjectOf } from "../access/caller.ts";
+import { subjectOf } from "../access/principal.ts";
 import { Problem, type ClosingFaultName } from "../errors.ts";
 import type { Seat } from "../hub/local-channel.ts";
 import type { Subscriber } from "../hub/subscriber.ts";
@@ -6,7 +6,7 @@ import type { Message } from "../message.ts";
 import { formatPosition } from "../position.ts";
 import { blame } from "./blame.ts";
 import type { ClientHouse } from "./connection.ts";
-import type { Client, Guest } from "./connections.ts";
+import type { Client, Guest } from "./registry.ts";
 import { formatMessage, formatOpening, formatPlace, formatReset, HEARTBEAT } from "./event-format.ts";
 import type { EventTopics } from "./event-topics.ts";
 
@@ -53,7 +53,7 @@ export class EventStream implements Client, Subscriber {
   }
 
   get subject(): string | null {
-    return subjectOf(this.guest.caller);
+    return subjectOf(this.guest.principal);
   }
 
   /** Whether it takes no seat any more. */

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { Log } from "../src/log.ts";
-import { Refusals } from "../src/refusals.ts";
+import { Refusals } from "../src/sessions/refusal-log.ts";
 
 function recorder(format: "json" | "pretty" = "json"): { lines: string[]; refusals: Refusals } {
   const lines: string[] = [];

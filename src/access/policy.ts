@@ -1,7 +1,7 @@
 import { createHash, timingSafeEqual } from "node:crypto";
-import type { Resolved } from "../channels/kind.ts";
+import type { Target } from "../channels/kind.ts";
 import { Problem } from "../errors.ts";
-import { NOBODY, subjectOf, type Caller } from "./caller.ts";
+import { ANONYMOUS, subjectOf, type Principal } from "./principal.ts";
 import type { Tokens } from "./tokens.ts";
 
 /** What a request brings to say who it is. */
@@ -17,7 +17,7 @@ const INVALID_TOKEN = `${CHALLENGE}, error="invalid_token"`;
 const INSUFFICIENT_SCOPE = `${CHALLENGE}, error="insufficient_scope"`;
 
 /** Who may do what (contract §5). Without keys there are no tokens, and what asks for none is open. */
-export class Access {
+export class Policy {
   readonly #tokens: Tokens;
   readonly #apiKey: Buffer | undefined;
 
@@ -28,8 +28,8 @@ export class Access {
   }
 
   /** The same tokens, with another API key. */
-  withKey(apiKey: string): Access {
-    return new Access(this.#tokens, apiKey);
+  withKey(apiKey: string): Policy {
+    return new Policy(this.#tokens, apiKey);
   }
 
   /** Whether any key is set. */
@@ -43,47 +43,47 @@ export class Access {
   }
 
   /** @throws Problem `unauthorized` for a token that is not valid, also where none is needed */
-  async identify(credential: Credential | undefined): Promise<Caller> {
-    if (credential === undefined || !this.keyed) return NOBODY;
+  async identify(credential: Credential | undefined): Promise<Principal> {
+    if (credential === undefined || !this.keyed) return ANONYMOUS;
     const { token, mayBeKey } = credential;
     const given = digest(token);
     if (mayBeKey && this.#isKey(given)) return { by: "key", digest: given };
-    const holder = await this.#tokens.verify(token);
-    if (holder === undefined) throw unauthorized("The token is not valid here.", INVALID_TOKEN);
-    return holder;
+    const claims = await this.#tokens.verify(token);
+    if (claims === undefined) throw unauthorized("The token is not valid here.", INVALID_TOKEN);
+    return claims;
   }
 
   /** Whether who was let in by earlier keys would be let in by these. */
-  accepts(caller: Caller): boolean {
-    if (caller.by === "token") return caller.verifier === this.#tokens;
-    return caller.by === "nobody" || this.#isKey(caller.digest);
+  accepts(principal: Principal): boolean {
+    if (principal.by === "token") return principal.verifier === this.#tokens;
+    return principal.by === "nobody" || this.#isKey(principal.digest);
   }
 
   /** @throws Problem `unauthorized`, `forbidden` */
-  requireJoin(caller: Caller, target: Resolved): void {
-    if (!this.#allows(caller, "subscribe", target)) throw refusal(caller, "join or read this channel");
+  requireJoin(principal: Principal, target: Target): void {
+    if (!this.#allows(principal, "subscribe", target)) throw refusal(principal, "join or read this channel");
   }
 
   /** @throws Problem `unauthorized`, `forbidden` */
-  requirePublish(caller: Caller, target: Resolved): void {
-    if (!this.mayPublish(caller, target)) throw refusal(caller, "publish on this channel");
+  requirePublish(principal: Principal, target: Target): void {
+    if (!this.mayPublish(principal, target)) throw refusal(principal, "publish on this channel");
   }
 
-  mayPublish(caller: Caller, target: Resolved): boolean {
-    return this.#allows(caller, "publish", target);
+  mayPublish(principal: Principal, target: Target): boolean {
+    return this.#allows(principal, "publish", target);
   }
 
   /** @throws Problem `unauthorized`, `forbidden` for all but the API key */
-  requireKey(caller: Caller): void {
-    if (caller.by !== "key") throw refusal(caller, "do this: it takes the API key");
+  requireKey(principal: Principal): void {
+    if (principal.by !== "key") throw refusal(principal, "do this: it takes the API key");
   }
 
-  #allows(caller: Caller, right: "subscribe" | "publish", { kind, segments, owner }: Resolved): boolean {
-    if (caller.by === "key") return true;
+  #allows(principal: Principal, right: "subscribe" | "publish", { kind, segments, owner }: Target): boolean {
+    if (principal.by === "key") return true;
     const rule = right === "subscribe" ? kind.access : kind.publish;
     if (rule === "key") return false;
-    if (owner !== undefined && (caller.by !== "token" || caller.subject !== owner)) return false;
-    return rule === "open" || (caller.by === "token" && caller[right].some((pattern) => pattern.matches(segments)));
+    if (owner !== undefined && (principal.by !== "token" || principal.subject !== owner)) return false;
+    return rule === "open" || (principal.by === "token" && principal[right].some((pattern) => pattern.matches(segments)));
   }
 
   /** In constant time, whatever the lengths were. */
@@ -96,10 +96,10 @@ function digest(text: string): Buffer {
   return createHash("sha256").update(text).digest();
 }
 
-function refusal(caller: Caller, what: string): Problem {
-  if (caller.by === "nobody") return unauthorized(`It takes a token to ${what}.`, CHALLENGE);
+function refusal(principal: Principal, what: string): Problem {
+  if (principal.by === "nobody") return unauthorized(`It takes a token to ${what}.`, CHALLENGE);
   const headers = { "www-authenticate": INSUFFICIENT_SCOPE };
-  return new Problem("forbidden", `This token has no right to ${what}.`, headers, subjectOf(caller));
+  return new Problem("forbidden", `This token has no right to ${what}.`, headers, subjectOf(principal));
 }
 
 function unauthorized(detail: string, challenge: string): Problem {

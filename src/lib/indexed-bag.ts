@@ -8,7 +8,7 @@ export interface Member {
  * Members in no order. It takes one word of memory for each, where a Set takes five and more: servers hold tens of thousands of
  * clients, most of whom do nothing.
  */
-export class Crowd<T extends Member> {
+export class IndexedBag<T extends Member> {
   readonly #members: T[] = [];
 
   get size(): number {

@@ -1,6 +1,6 @@
-import { Kind, type Resolved } from "../channels/kind.ts";
+import { Kind, type Target } from "../channels/kind.ts";
 import type { Hub } from "../hub/hub.ts";
-import type { Connections } from "./connections.ts";
+import type { Connections } from "./registry.ts";
 
 /**
  * Where all instances hear whom an operator wants to leave. No client comes here: neither the values of paths nor the names of
@@ -13,7 +13,7 @@ const RETENTION = { size: 1000, ttlMs: 3_600_000 };
 export class Disconnections {
   readonly #hub: Hub;
   readonly #connections: Connections;
-  readonly #target: Resolved;
+  readonly #target: Target;
   #started = false;
 
   constructor(hub: Hub, connections: Connections) {

@@ -1,13 +1,13 @@
-import { resolveKind, type Kind, type Resolved } from "./kind.ts";
+import { resolveTarget, type Kind, type Target } from "./kind.ts";
 import { parsePath } from "./path.ts";
 
 /** Paths that are remembered. */
 const MAX_PATHS = 10_000;
 
 /** Which channels the paths of requests lead to. All who come by one path share what is known of it. */
-export class Directory {
+export class Resolver {
   readonly #kinds: readonly Kind[];
-  readonly #found = new Map<string, Resolved>();
+  readonly #found = new Map<string, Target>();
 
   constructor(kinds: readonly Kind[]) {
     this.#kinds = kinds;
@@ -18,10 +18,10 @@ export class Directory {
    *
    * @throws Problem `malformed-path`
    */
-  find(raw: string): Resolved | undefined {
+  byPath(raw: string): Target | undefined {
     const known = this.#found.get(raw);
     if (known !== undefined) return known;
-    const resolved = resolveKind(this.#kinds, parsePath(raw));
+    const resolved = resolveTarget(this.#kinds, parsePath(raw));
     if (resolved === undefined) return undefined;
     // Whoever asks for ever new ones has the others forgotten, and no more.
     if (this.#found.size === MAX_PATHS) this.#found.clear();

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { Crowd, type Member } from "../src/crowd.ts";
+import { IndexedBag, type Member } from "../src/lib/indexed-bag.ts";
 import { randomNumbers } from "./support/random.ts";
 
 interface Named extends Member {
@@ -7,11 +7,11 @@ interface Named extends Member {
 }
 
 const member = (name: number): Named => ({ name, place: -1 });
-const names = (crowd: Crowd<Named>): number[] => crowd.all.map(({ name }) => name).toSorted((a, b) => a - b);
+const names = (crowd: IndexedBag<Named>): number[] => crowd.all.map(({ name }) => name).toSorted((a, b) => a - b);
 
 describe("a crowd", () => {
   test("holds each member once, and lets each go once", () => {
-    const crowd = new Crowd<Named>();
+    const crowd = new IndexedBag<Named>();
     const [a, b, c] = [member(1), member(2), member(3)];
     for (const one of [a, b, c, a]) crowd.add(one);
     expect([crowd.size, crowd.delete(a), crowd.delete(a), crowd.size]).toEqual([3, true, false, 2]);
@@ -20,7 +20,7 @@ describe("a crowd", () => {
   });
 
   test("is not moved by a member of another one", () => {
-    const [crowd, other] = [new Crowd<Named>(), new Crowd<Named>()];
+    const [crowd, other] = [new IndexedBag<Named>(), new IndexedBag<Named>()];
     const [a, b] = [member(1), member(2)];
     crowd.add(a);
     other.add(b);
@@ -30,7 +30,7 @@ describe("a crowd", () => {
   test("visits everybody who stays, whoever leaves meanwhile", () => {
     const random = randomNumbers();
     for (let round = 0; round < 500; round += 1) {
-      const crowd = new Crowd<Named>();
+      const crowd = new IndexedBag<Named>();
       const members = Array.from({ length: 1 + random(12) }, (_, name) => member(name));
       for (const one of members) crowd.add(one);
       const visited = new Set<Named>();

@@ -1,6 +1,6 @@
 import type { ServerWebSocket } from "bun";
-import type { Access } from "../access/access.ts";
-import { subjectOf } from "../access/caller.ts";
+import type { Policy } from "../access/policy.ts";
+import { subjectOf } from "../access/principal.ts";
 import type { Sender } from "../bus/bus.ts";
 import type { OnGap } from "../channels/kind.ts";
 import type { Counts } from "../counts.ts";
@@ -10,10 +10,10 @@ import type { Seat } from "../hub/local-channel.ts";
 import type { Subscriber } from "../hub/subscriber.ts";
 import { describeError, type Log } from "../log.ts";
 import type { Message } from "../message.ts";
-import type { Refusals } from "../refusals.ts";
+import type { Refusals } from "./refusal-log.ts";
 import { blame } from "./blame.ts";
-import type { Client, Connections, Guest } from "./connections.ts";
-import { TokenBucket } from "../token-bucket.ts";
+import type { Client, Connections, Guest } from "./registry.ts";
+import { TokenBucket } from "../lib/token-bucket.ts";
 
 type Socket = ServerWebSocket<Connection>;
 
@@ -64,11 +64,11 @@ export class Connection implements Client, Sender, Subscriber {
   #pingDueMs: number;
 
   /** @param hello whether the first frame says where what follows begins */
-  constructor(house: ClientHouse, seat: Seat, guest: Guest, access: Access, hello: boolean) {
+  constructor(house: ClientHouse, seat: Seat, guest: Guest, policy: Policy, hello: boolean) {
     this.guest = guest;
     this.#house = house;
     this.#seat = seat;
-    this.reconsider(access);
+    this.reconsider(policy);
     this.#hello = hello;
     this.#pingDueMs = this.#quietSinceMs + house.connections.pingIntervalMs;
   }
@@ -80,7 +80,7 @@ export class Connection implements Client, Sender, Subscriber {
   }
 
   get subject(): string | null {
-    return subjectOf(this.guest.caller);
+    return subjectOf(this.guest.principal);
   }
 
   get broken(): boolean {
@@ -182,11 +182,11 @@ export class Connection implements Client, Sender, Subscriber {
     this.#closeWhenSent();
   }
 
-  reconsider(access: Access): void {
-    const { caller } = this.guest;
+  reconsider(policy: Policy): void {
+    const { principal } = this.guest;
     // Keys that were changed leave it where it is; with a new token it may go on.
-    if (!access.accepts(caller)) this.#unheard = "token-expired";
-    else this.#unheard = access.mayPublish(caller, this.#seat.target) ? undefined : "forbidden";
+    if (!policy.accepts(principal)) this.#unheard = "token-expired";
+    else this.#unheard = policy.mayPublish(principal, this.#seat.target) ? undefined : "forbidden";
   }
 
   /** From now on what it sends is not heard. */

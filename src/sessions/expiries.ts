@@ -1,6 +1,6 @@
-import { expiryOf } from "../access/caller.ts";
-import { MAX_TIMER_MS } from "../duration.ts";
-import type { Client } from "./connections.ts";
+import { expiryOf } from "../access/principal.ts";
+import { MAX_TIMER_MS } from "../lib/duration.ts";
+import type { Client } from "./registry.ts";
 
 /** When the tokens of clients expire. One timer for all: it waits for the next. */
 export class Expiries {
@@ -62,5 +62,5 @@ export class Expiries {
 }
 
 function secondOf({ guest }: Client): number {
-  return Math.ceil(expiryOf(guest.caller) / 1000);
+  return Math.ceil(expiryOf(guest.principal) / 1000);
 }
