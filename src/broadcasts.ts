@@ -1,7 +1,7 @@
 import { cron } from "@elysiajs/cron";
 import type { Cron } from "croner";
 import { Elysia } from "elysia";
-import type { Tick } from "./bus/bus.ts";
+import type { Tick } from "./bus/ticks.ts";
 import type { Broadcast } from "./config/config.ts";
 import { describeError, type Log } from "./log.ts";
 

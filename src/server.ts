@@ -103,7 +103,7 @@ export async function createServer(config: Config, log: Log, siblings?: Siblings
   const broadcasts = new Broadcasts({
     log,
     publishTick: async (tick) => {
-      if (await hub.bus.publishTick(tick)) counts.ticks += 1;
+      if ((await hub.bus.ticks?.claim(tick)) === true) counts.ticks += 1;
     },
   });
   const app = new Elysia({ handler: { standardHostname: false } })
@@ -171,7 +171,7 @@ export async function createServer(config: Config, log: Log, siblings?: Siblings
       if (refusal === undefined) broadcasts.schedule(next);
       return fixedDifferences(config, next);
     },
-    ready: () => refusal === undefined && hub.bus.ready,
+    ready: () => refusal === undefined && hub.bus.ready(),
     read: () => metrics.read(),
     readLasting: () => metrics.readLasting(),
   };

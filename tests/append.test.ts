@@ -1,12 +1,14 @@
 import { afterAll, afterEach, beforeAll, describe, expect, setSystemTime, test } from "bun:test";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import type { Redis } from "ioredis";
-import { Allowance } from "../src/bus/allowance.ts";
-import { LaneWords, readAppended } from "../src/bus/append-call.ts";
-import { AppendQueue } from "../src/bus/append-queue.ts";
-import type { Bus, BusListener, Entries, History, Page, Sender } from "../src/bus/bus.ts";
-import { ChannelKeys } from "../src/bus/channel-keys.ts";
+import type { Bus, BusListener, Sender } from "../src/bus/bus.ts";
+import type { Checkpoint, Entries, History, Page } from "../src/bus/history.ts";
 import { openBus } from "../src/bus/open.ts";
+import { OutboxTotal } from "../src/bus/outbox-bounds.ts";
+import { Outbox } from "../src/bus/outbox.ts";
+import { AppendRoute, readAppended } from "../src/bus/redis/append-call.ts";
+import { toCheckpoint } from "../src/bus/redis/frame.ts";
+import { ChannelKeys } from "../src/bus/redis/keys.ts";
 import { Counts } from "../src/counts.ts";
 import { Problem } from "../src/errors.ts";
 import { Log } from "../src/log.ts";
@@ -53,6 +55,7 @@ describe("appending in Redis", () => {
     const listener: BusListener = {
       deliver: () => undefined,
       deliverEntries: (channel, some) => entries.push([channel, some]),
+      deliverPresence: () => undefined,
       lost: () => undefined,
       restored: () => undefined,
     };
@@ -126,7 +129,7 @@ describe("appending in Redis", () => {
   test("leaves no key in Redis without a time to live, however a log began", async () => {
     const { history, bus } = await open();
     const tick = { schedule: "s", periodMs: 1000, retention, text: "tick" };
-    for (const channel of ["ticked", "appended"]) expect(await bus.publishTick({ ...tick, dueMs: Date.now(), channel })).toBe(true);
+    for (const channel of ["ticked", "appended"]) expect(await bus.ticks?.claim({ ...tick, dueMs: Date.now(), channel })).toBe(true);
     await all(history, "read");
     // In one call.
     const once = ["keyed", "and this"].map((channel) => append(history, channel, "x", retention, "key"));
@@ -141,13 +144,13 @@ describe("appending in Redis", () => {
 
   test("tells apart what instances write at the same time", async () => {
     setSystemTime(new Date());
-    const stamps: unknown[] = [];
+    const checkpoints: unknown[] = [];
     for (const channel of ["a", "b", "c", "d"]) {
       await append((await open()).history, channel, "x");
-      stamps.push(await admin.hget(`lockstep:{${channel}}:head`, "stamp"));
+      checkpoints.push(await admin.hget(`lockstep:{${channel}}:head`, "check"));
     }
     setSystemTime();
-    expect(new Set(stamps).size).toBeGreaterThan(1);
+    expect(new Set(checkpoints).size).toBeGreaterThan(1);
   });
 
   test("looks at a log before the first message of an instance alone, and where another one was there before", async () => {
@@ -226,13 +229,13 @@ describe("appending in Redis", () => {
       const forget = await keep("a");
       for (const text of ["2", "3"]) await append(history, "a", text);
       await forget();
-      if (publishes) expect(await bus.publishTick({ ...tick, dueMs: Date.now() })).toBe(true);
+      if (publishes) expect(await bus.ticks?.claim({ ...tick, dueMs: Date.now() })).toBe(true);
       const { epoch, start, messages } = await all(history, "a");
       expect([start, messages]).toEqual([0, publishes ? ["tick"] : []]);
       const [newest] = await admin.xrevrange("lockstep:{a}:log", "+", "-");
-      const { stamp, ...head } = await admin.hgetall("lockstep:{a}:head");
+      const { check, ...head } = await admin.hgetall("lockstep:{a}:head");
       expect([head["epoch"], before in head]).toEqual([epoch, false]);
-      expect(`${head[epoch]}-${stamp}`).toBe(newest?.[0] ?? "0-0");
+      expect(`${head[epoch]}-${check}`).toBe(newest?.[0] ?? "0-0");
     }
   });
 
@@ -254,7 +257,7 @@ describe("appending in Redis", () => {
       const forget = await keep("z");
       expect(await append(history, "z", "lost")).toBe(2);
       await forget();
-      // A millisecond has a thousand stamps, and Redis is never back as soon as that.
+      // A millisecond has a thousand checkpoints, and Redis is never back as soon as that.
       await Bun.sleep(2);
       // What comes in one turn is one batch.
       await Promise.all(["new", ...more.slice(0, 2)].map((text) => append(other, "z", text)));
@@ -270,24 +273,24 @@ describe("appending in Redis", () => {
     },
   );
 
-  test("begins anew with what came after, by a read too: in its batches, with its time to live and its stamp", async () => {
+  test("begins anew with what came after, by a read too: in its batches, with its time to live and its checkpoint", async () => {
     const [{ history, bus }, other] = [await open(), (await open()).history];
     expect(await append(history, "a", "1")).toBe(1);
     const before = (await all(history, "a")).epoch;
     const forget = await keep("a");
     expect(await append(history, "a", "lost")).toBe(2);
     await forget();
-    // A millisecond has a thousand stamps, and Redis is never back as soon as that.
+    // A millisecond has a thousand checkpoints, and Redis is never back as soon as that.
     await Bun.sleep(2);
     await Promise.all(["new", "more", "and more"].map((text) => append(other, "a", text)));
     await append(other, "a", "most");
-    const stamp = await admin.hget("lockstep:{a}:head", "stamp");
+    const check = await admin.hget("lockstep:{a}:head", "check");
     await lose(bus);
     const { epoch, start, messages } = await all(history, "a");
     expect([epoch === before, start, messages]).toEqual([false, 0, ["new", "more", "and more", "most"]]);
     expect(await admin.pttl("lockstep:{a}:log")).toBeGreaterThan(0);
     const [newest] = await admin.xrevrange("lockstep:{a}:log", "+", "-", "COUNT", 1);
-    expect([newest?.[0], await admin.hget("lockstep:{a}:head", "stamp")]).toEqual([`4-${stamp}`, stamp]);
+    expect([newest?.[0], await admin.hget("lockstep:{a}:head", "check")]).toEqual([`4-${check}`, check]);
     const page = { since: { epoch, offset: 1 }, limit: 9, bytes: 1e9, keepsAlive: false };
     expect(await history.read("a", retention, page)).toMatchObject({ resumed: true, start: 1, messages: messages.slice(1) });
   });
@@ -302,22 +305,22 @@ describe("appending in Redis", () => {
     for (const text of ["1", "2"]) await append(history, "a", text + long, written);
     const forget = await keep("a");
     await append(history, "a", `lost${long}`, written);
-    const { epoch, stamp } = await history.read("a", kept, { limit: 1, bytes: 1e9, keepsAlive: false });
+    const { epoch, checkpoint } = await history.read("a", kept, { limit: 1, bytes: 1e9, keepsAlive: false });
     await forget();
     for (const text of ["3", "4", "5", "6", "7"]) await append(other, "a", text + long, written);
     const page = { since: { epoch, offset: 3 }, limit: 9, bytes: 1e9, keepsAlive: false };
-    expect(await other.read("a", kept, { ...page, stamp })).toMatchObject({ epoch, resumed: false, start: 3 });
+    expect(await other.read("a", kept, { ...page, ...known(checkpoint) })).toMatchObject({ epoch, resumed: false, start: 3 });
     // Nobody can tell of a client's position.
     expect(await other.read("a", kept, page)).toMatchObject({ epoch, resumed: true, start: 3 });
     await append(other, "b", "1", kept);
     const first = await all(other, "b");
-    const resumes = (offset: number, known: number): Promise<Page> =>
-      other.read("b", kept, { ...page, since: { epoch: first.epoch, offset }, stamp: known });
-    expect(await resumes(0, 0)).toMatchObject({ resumed: true, start: 0 });
-    expect(await resumes(1, first.stamp)).toMatchObject({ resumed: true, start: 1 });
+    const resumes = (offset: number, at: Checkpoint): Promise<Page> =>
+      other.read("b", kept, { ...page, since: { epoch: first.epoch, offset }, at });
+    expect(await resumes(0, toCheckpoint(0))).toMatchObject({ resumed: true, start: 0 });
+    expect(await resumes(1, known(first.checkpoint).checkpoint)).toMatchObject({ resumed: true, start: 1 });
     // Its time is over, which its head outlives.
     await admin.del("lockstep:{b}:log");
-    expect(await resumes(1, first.stamp)).toMatchObject({ resumed: true, start: 1 });
+    expect(await resumes(1, known(first.checkpoint).checkpoint)).toMatchObject({ resumed: true, start: 1 });
   });
 
   test.each([
@@ -333,12 +336,12 @@ describe("appending in Redis", () => {
     // Long ones are a node of a stream each, so that the log is cut to the message.
     const rest = length === "long" ? "x".repeat(5000) : "";
     for (const text of ["1", "2"]) await append(history, "a", text + rest, kept);
-    const { epoch, stamp } = await history.read("a", kept, { limit: 1, bytes: 1e9, keepsAlive: false });
+    const { epoch, checkpoint } = await history.read("a", kept, { limit: 1, bytes: 1e9, keepsAlive: false });
     const missed = ["3", "4", "5", "6"].slice(0, count).map((text) => text + rest);
     for (const text of missed.slice(0, -1)) await append(history, "a", text, kept);
     // Of an instance that has seen nothing, which looks at the log.
     await append((await open()).history, "a", missed.at(-1) ?? "", kept);
-    const page = { since: { epoch, offset: 2 }, stamp, limit: 9, bytes: 1e9, keepsAlive: false };
+    const page = { since: { epoch, offset: 2 }, ...known(checkpoint), limit: 9, bytes: 1e9, keepsAlive: false };
     const { resumed, messages } = await history.read("a", kept, page);
     expect([resumed, messages]).toEqual([count <= 3, missed.slice(-3)]);
   });
@@ -356,8 +359,8 @@ describe("appending in Redis", () => {
   /** Loses Redis, and has it again. */
   async function lose(bus: Bus): Promise<void> {
     await admin.call("CLIENT", "KILL", "TYPE", "normal");
-    await waitFor("the loss to be noticed", () => !bus.ready);
-    await waitFor("Redis to be back", () => bus.ready);
+    await waitFor("the loss to be noticed", () => !bus.ready());
+    await waitFor("Redis to be back", () => bus.ready());
   }
 
   test("goes on after a loss of Redis in which nothing was lost", async () => {
@@ -365,7 +368,7 @@ describe("appending in Redis", () => {
     for (const text of ["1", "2"]) await append(history, "a", text);
     const { epoch } = await all(history, "a");
     await admin.call("CLIENT", "KILL", "TYPE", "normal");
-    await waitFor("the loss to be noticed", () => !bus.ready);
+    await waitFor("the loss to be noticed", () => !bus.ready());
     expect(await append(history, "a", "3")).toBe(3);
     expect((await all(history, "a")).epoch).toBe(epoch);
     await admin.config("RESETSTAT");
@@ -541,7 +544,7 @@ describe("appending in Redis", () => {
     proxy.cut();
     expect(await told).toBe(2);
     proxy.cut();
-    await waitFor("the loss to be noticed", () => !bus.ready);
+    await waitFor("the loss to be noticed", () => !bus.ready());
     expect(await append(history, "a", "three")).toBe(3);
   });
 
@@ -749,21 +752,31 @@ describe("appending in Redis", () => {
   });
 });
 
+/** @throws where the bus gave none */
+function known(checkpoint: Checkpoint | undefined): { checkpoint: Checkpoint } {
+  if (checkpoint === undefined) throw new Error("no checkpoint");
+  return { checkpoint };
+}
+
 test("no answer is believed that is not the script's, and what it is instead is not said", () => {
-  const queue = new AppendQueue(
-    new Allowance(limits),
-    () => undefined,
-    () => 0,
-  );
-  queue.add("a", retention, "x", undefined, { broken: false, confirmed: () => undefined, refused: () => undefined }, false);
-  const batch = queue.take();
+  const outbox = new Outbox<string | undefined, AppendRoute>({
+    total: new OutboxTotal(limits),
+    inFlight: "one",
+    rewrites: true,
+    maxBatch: 9,
+    maxBatchBytes: 9,
+    route: (channel) => new AppendRoute(channel, new ChannelKeys("", channel), channel),
+    retry: () => undefined,
+    followed: () => 0,
+  });
+  outbox.add("a", "x", undefined, { broken: false, confirmed: () => undefined, refused: () => undefined }, false);
+  const batch = outbox.take();
   if (batch === undefined) throw new Error("nothing to write");
-  const words = new LaneWords(new ChannelKeys("", "a"), "a", retention);
-  const part = { batch, words, epoch: "e", offset: 4, stamp: undefined, isNext: true };
+  const part = { batch, settings: Buffer.alloc(0), epoch: "e", offset: 4, checkpoint: undefined, isNext: true };
   expect(readAppended("", [part])).toEqual([{ epoch: "e", offset: 5, isNew: true }]);
   expect(readAppended("f 7 0", [part])).toEqual([{ epoch: "f", offset: 7, isNew: false }]);
   expect(readAppended("!why", [part])).toEqual([new Error("why")]);
   for (const answer of ["PONG", "1", "e 7", "e 7 0 secret", "e x 1", "e 7 0\ne 8 0", null])
     expect(() => readAppended(answer, [part])).toThrow(/^Redis answered something else$/);
-  queue.close(new Problem("bus-away", "over"));
+  outbox.close(new Problem("bus-away", "over"));
 });

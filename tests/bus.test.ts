@@ -1,12 +1,13 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import type { Bus, Entries, History, Page, ReadFrom, Sender } from "../src/bus/bus.ts";
-import { openBus } from "../src/bus/open.ts";
+import type { Bus, OpenBus, Sender } from "../src/bus/bus.ts";
+import type { Entries, History, Page, ReadFrom } from "../src/bus/history.ts";
+import type { Presence, PresenceChange } from "../src/bus/presence.ts";
 import { Counts } from "../src/counts.ts";
 import type { Problem } from "../src/errors.ts";
 import { Log } from "../src/log.ts";
 import type { Message } from "../src/message.ts";
 import { formatPosition, type Position } from "../src/position.ts";
-import { buses } from "./buses.ts";
+import { topologies } from "./buses.ts";
 import { randomNumbers } from "./support/random.ts";
 import { waitFor, whileNothingHappens } from "./support/wait.ts";
 
@@ -16,6 +17,8 @@ interface Opened {
   readonly bus: Bus;
   readonly delivered: [channel: string, message: Message][];
   readonly read: [channel: string, entries: Entries][];
+  /** Reports of who came and went. */
+  readonly changes: [channel: string, change: PresenceChange][];
 }
 
 /** What to read: the newest ones. */
@@ -29,9 +32,9 @@ function sender(): Sender & { told: (string | null | Problem)[] } {
   return { told, broken: false, confirmed: (position) => told.push(idOf(position)), refused: (problem) => told.push(problem) };
 }
 
-for (const { name, start } of buses) {
+for (const { name, start } of topologies) {
   describe(`the ${name} bus`, () => {
-    let running: { url: string; stop(): Promise<void> };
+    let running: { open: OpenBus; stop(): Promise<void> };
     const opened: Bus[] = [];
     beforeAll(async () => {
       running = await start();
@@ -44,22 +47,22 @@ for (const { name, start } of buses) {
     async function open(prefix = ""): Promise<Opened> {
       const delivered: [string, Message][] = [];
       const read: [string, Entries][] = [];
+      const changes: [string, PresenceChange][] = [];
       const listener = {
         deliver: (channel: string, message: Message) => delivered.push([channel, message]),
         deliverEntries: (channel: string, entries: Entries) => read.push([channel, entries]),
+        deliverPresence: (channel: string, change: PresenceChange) => changes.push([channel, change]),
         lost: () => 0,
         restored: () => 0,
       };
-      const bus = await openBus(
-        { url: running.url, prefix, limits, counts: new Counts(), log: new Log("error", "json", () => 0) },
-        listener,
-      );
+      const log = new Log("error", "json", () => 0);
+      const bus = await running.open({ url: "", prefix, limits, counts: new Counts(), log }, listener);
       opened.push(bus);
-      return { bus, delivered, read };
+      return { bus, delivered, read, changes };
     }
 
     test("is ready when it has opened", async () => {
-      expect((await open()).bus.ready).toBe(true);
+      expect((await open()).bus.ready()).toBe(true);
     });
 
     test("delivers to the publisher what it published, text as text and bytes as bytes", async () => {
@@ -89,7 +92,12 @@ for (const { name, start } of buses) {
         if (index % 500 === 0) await new Promise(setImmediate);
       }
       await waitFor("all of them", () => delivered.length === 5000);
-      expect(delivered.map(([, message]) => Number(message))).toEqual(Array.from({ length: 5000 }, (_, index) => index));
+      const numbers = (channel?: string): number[] =>
+        delivered.filter(([on]) => channel === undefined || on === channel).map(([, message]) => Number(message));
+      expect(numbers("a")).toEqual(Array.from({ length: 2500 }, (_, index) => 2 * index));
+      expect(numbers("b")).toEqual(Array.from({ length: 2500 }, (_, index) => 2 * index + 1));
+      // Two shards have no order among each other.
+      if (name !== "two-shard redis") expect(numbers()).toEqual(Array.from({ length: 5000 }, (_, index) => index));
     });
 
     test("misses nothing that is published after a subscription resolves, however new the channel", async () => {
@@ -121,7 +129,10 @@ for (const { name, start } of buses) {
       for (const channel of names) bus.publish(channel, channel, sender());
       await waitFor("all of them", () => delivered.length >= names.length);
       await bus.settled();
-      expect(delivered).toEqual(names.map((channel) => [channel, channel]));
+      expect(new Set(delivered.map(([channel, message]) => JSON.stringify([channel, message])))).toEqual(
+        new Set(names.map((channel) => JSON.stringify([channel, channel]))),
+      );
+      expect(delivered.length).toBe(names.length);
     });
 
     test("has delivered what it confirmed once it is settled", async () => {
@@ -288,54 +299,159 @@ for (const { name, start } of buses) {
 
       test("appends a tick", async () => {
         const { bus, history, channel, read } = await openLog();
-        await bus.publishTick({ schedule: channel, dueMs: Date.now(), periodMs: 1000, channel, retention, text: "tick" });
+        await bus.ticks?.claim({ schedule: channel, dueMs: Date.now(), periodMs: 1000, channel, retention, text: "tick" });
         await waitFor("the tick", () => read.length === 1);
         expect((await history.read(channel, retention, page(9))).messages).toEqual(["tick"]);
       });
     });
 
-    test("knows who is present, of members and others", async () => {
-      const { bus } = await open();
-      const other = await open();
-      const { presence } = bus;
-      if (presence === undefined) throw new Error("no presence");
-      const second = running.url === "" ? presence : (other.bus.presence ?? presence);
-      for (const member of ["alice", "alice", "bob", null, "__proto__"]) presence.enter("p {1}", member);
-      second.enter("p {1}", "alice");
-      second.enter("p {1}", null);
-      const shape = async (): Promise<unknown> => {
-        const { count, members } = await presence.present("p {1}");
+    describe("with presence", () => {
+      let channels = 0;
+
+      /** Two instances, which are one where instances share nothing, on a channel of their own. */
+      async function openTwo() {
+        const channel = `p {1} ${(channels += 1)}`;
+        const one = await open();
+        const two = name === "memory" ? one : await open();
+        for (const { bus } of [one, two]) await bus.subscribe(channel);
+        const of = ({ bus: { presence } }: Opened): Presence => {
+          if (presence === undefined) throw new Error("no presence");
+          return presence;
+        };
+        return { channel, one, two, presence: of(one), other: of(two) };
+      }
+
+      async function shape(presence: Presence, channel: string): Promise<unknown> {
+        const { count, members } = await presence.members(channel);
         return [count, [...members].toSorted(([a], [b]) => (a < b ? -1 : 1))];
-      };
-      const all = [
-        7,
-        [
-          ["__proto__", 1],
-          ["alice", 3],
-          ["bob", 1],
-        ],
-      ];
-      await waitFor("all of them", async () => JSON.stringify(await shape()) === JSON.stringify(all));
-      presence.leave("p {1}", "bob");
-      presence.leave("p {1}", "alice");
-      expect(await shape()).toEqual([
-        5,
-        [
-          ["__proto__", 1],
-          ["alice", 2],
-        ],
-      ]);
-      for (const member of ["alice", null, "__proto__"]) presence.leave("p {1}", member);
-      second.leave("p {1}", "alice");
-      second.leave("p {1}", null);
-      await waitFor("nobody", async () => JSON.stringify(await shape()) === "[0,[]]");
+      }
+
+      /** The reports, in short. */
+      const reports = ({ changes }: Opened): string[] =>
+        changes.map(([, { change, member }]) => `${change} ${member.id}${member.data === undefined ? "" : ` ${member.data}`}`);
+
+      test("knows who is there, members and others, with their data", async () => {
+        const { channel, presence, other } = await openTwo();
+        for (const id of ["alice", "alice", "bob", null, "__proto__"]) presence.join(channel, id === null ? null : { id }, false);
+        other.join(channel, { id: "alice", data: '{"name": "A\u0000 测\\n"}' }, false);
+        other.join(channel, null, false);
+        const alice = { connections: 3, data: '{"name": "A\u0000 测\\n"}' };
+        const all = [
+          7,
+          [
+            ["__proto__", { connections: 1 }],
+            ["alice", alice],
+            ["bob", { connections: 1 }],
+          ],
+        ];
+        await waitFor("all of them", async () => JSON.stringify(await shape(presence, channel)) === JSON.stringify(all));
+        presence.leave(channel, { id: "bob" }, false);
+        presence.leave(channel, { id: "alice" }, false);
+        expect(await shape(presence, channel)).toEqual([
+          5,
+          [
+            ["__proto__", { connections: 1 }],
+            ["alice", { ...alice, connections: 2 }],
+          ],
+        ]);
+        for (const id of ["alice", null, "__proto__"]) presence.leave(channel, id === null ? null : { id }, false);
+        other.leave(channel, { id: "alice" }, false);
+        other.leave(channel, null, false);
+        await waitFor("nobody", async () => JSON.stringify(await shape(presence, channel)) === "[0,[]]");
+      });
+
+      test("reports the first connection of a member in the cluster and the end of the last one, and nobody in particular never", async () => {
+        const { channel, one, two, presence, other } = await openTwo();
+        const alice = { id: "alice", data: '{"测": 1}' };
+        presence.join(channel, alice, true);
+        presence.join(channel, null, true);
+        await waitFor("the join", () => one.changes.length === 1 && two.changes.length === 1);
+        presence.join(channel, alice, true);
+        other.join(channel, alice, true);
+        other.join(channel, { id: "bob" }, true);
+        await waitFor("another join", () => one.changes.length === 2);
+        presence.leave(channel, alice, true);
+        presence.leave(channel, alice, true);
+        presence.leave(channel, null, true);
+        await settle(channel, one, two);
+        other.leave(channel, alice, true);
+        await waitFor("the leave", () => one.changes.length === 3);
+        other.leave(channel, { id: "bob" }, true);
+        const all = ['join alice {"测": 1}', "join bob", 'leave alice {"测": 1}', "leave bob"];
+        await waitFor("all of them", () => [one, two].every(({ changes }) => changes.length === all.length));
+        for (const instance of [one, two]) expect(reports(instance)).toEqual(all);
+        expect(one.changes.every(([on]) => on === channel)).toBe(true);
+      });
+
+      test("reports nothing when a member comes back elsewhere before it has left", async () => {
+        const { channel, one, two, presence, other } = await openTwo();
+        presence.join(channel, { id: "alice" }, true);
+        await waitFor("the join", () => two.changes.length === 1);
+        for (let round = 0; round < 5; round += 1) {
+          const [to, from] = round % 2 === 0 ? [other, presence] : [presence, other];
+          to.join(channel, { id: "alice" }, true);
+          // The instances have no order among each other.
+          await settle(channel, one, two);
+          from.leave(channel, { id: "alice" }, true);
+        }
+        await settle(channel, one, two);
+        expect(reports(one)).toEqual(["join alice"]);
+      });
+
+      test("reports nothing where nobody asked for it, though others are told of", async () => {
+        const { channel, one, two, presence, other } = await openTwo();
+        presence.join(channel, { id: "quiet" }, false);
+        other.join(channel, { id: "quiet" }, true);
+        await waitFor("the join", () => one.changes.length === 1);
+        presence.leave(channel, { id: "quiet" }, false);
+        other.leave(channel, { id: "quiet" }, true);
+        await waitFor("the leave", () => two.changes.length === 2);
+        expect(reports(one)).toEqual(["join quiet", "leave quiet"]);
+      });
+
+      test("keeps the order of joins, messages and leaves of one instance", async () => {
+        const { channel, bus, presence, order } = await ordered();
+        const expected: string[] = [];
+        for (let round = 0; round < 20; round += 1) {
+          presence.join(channel, { id: `m${round}` }, true);
+          bus.publish(channel, `hello ${round}`, sender());
+          await new Promise(setImmediate);
+          presence.leave(channel, { id: `m${round}` }, true);
+          await new Promise(setImmediate);
+          expected.push(`join m${round}`, `hello ${round}`, `leave m${round}`);
+        }
+        await waitFor("all of it", () => order.length === expected.length);
+        expect(order).toEqual(expected);
+      });
+
+      /** Waits until everything that was said of the channel has arrived everywhere. */
+      async function settle(channel: string, ...instances: Opened[]): Promise<void> {
+        for (const { bus } of instances) await bus.presence?.members(channel);
+        for (const { bus } of instances) await bus.settled();
+      }
+
+      async function ordered() {
+        const { channel, one, presence } = await openTwo();
+        const order: string[] = [];
+        const { bus, delivered, changes } = one;
+        delivered.push = (...items) => order.push(...items.map(([, message]) => String(message)));
+        changes.push = (...items) => order.push(...items.map(([, { change, member }]) => `${change} ${member.id}`));
+        return { channel, bus, presence, order };
+      }
     });
 
     test("publishes a tick, and delivers it as text", async () => {
       const { bus, delivered } = await open();
       await bus.subscribe("a");
       expect(
-        await bus.publishTick({ schedule: "s1", dueMs: Date.now(), periodMs: 1000, channel: "a", retention: undefined, text: "tick 测试" }),
+        await bus.ticks?.claim({
+          schedule: "s1",
+          dueMs: Date.now(),
+          periodMs: 1000,
+          channel: "a",
+          retention: undefined,
+          text: "tick 测试",
+        }),
       ).toBe(true);
       await waitFor("the tick", () => delivered.length === 1);
       expect(delivered).toEqual([["a", "tick 测试"]]);
@@ -350,7 +466,7 @@ for (const { name, start } of buses) {
       expect(told.told.map(String)).toEqual([expect.stringContaining("shutting down")]);
       await whileNothingHappens(50);
       expect(delivered).toEqual([]);
-      expect(bus.ready).toBe(false);
+      expect(bus.ready()).toBe(false);
     });
   });
 }

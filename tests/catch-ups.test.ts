@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, setSystemTime, test } from "bun:test";
-import type { Page } from "../src/bus/bus.ts";
+import type { Page } from "../src/bus/history.ts";
 import { Kind } from "../src/channels/kind.ts";
 import { CatchUps } from "../src/hub/catch-ups.ts";
 import { LocalChannel } from "../src/hub/local-channel.ts";
@@ -72,7 +72,7 @@ describe("a log that cannot be read", () => {
   test("is not given up where it was read meanwhile", async () => {
     const reader = begin();
     await reader.fail(1);
-    reader.reads[1]?.resolve({ epoch: "e", head: 0, stamp: 0, resumed: null, start: 0, messages: [] });
+    reader.reads[1]?.resolve({ epoch: "e", head: 0, resumed: null, start: 0, messages: [] });
     await waitFor("it to be live", () => reader.local.follower?.live === true);
     pass(LONG_MS);
     reader.local.follower?.interrupt();

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
-import type { Entries, Page, ReadFrom } from "../src/bus/bus.ts";
+import type { Entries, Page, ReadFrom } from "../src/bus/history.ts";
+import { fromCheckpoint, toCheckpoint } from "../src/bus/redis/frame.ts";
 import { Follower } from "../src/hub/follower.ts";
 import type { Message } from "../src/message.ts";
 import { randomNumbers } from "./support/random.ts";
@@ -10,15 +11,15 @@ const STEPS = 200_000;
 /** A log as Redis keeps it, that can forget, and what it publishes. */
 class ModelLog {
   epoch = "e1";
-  entries: { text: string; stamp: number }[] = [];
+  entries: { text: string; checkpoint: number }[] = [];
   readonly wire: Entries[] = [];
   #clock = 0;
   #epochs = 1;
 
   append(texts: readonly string[]): void {
-    const stamp = (this.#clock += 1);
-    this.wire.push({ epoch: this.epoch, first: this.entries.length + 1, stamp, messages: texts });
-    for (const text of texts) this.entries.push({ text, stamp });
+    const checkpoint = (this.#clock += 1);
+    this.wire.push({ epoch: this.epoch, first: this.entries.length + 1, checkpoint: toCheckpoint(checkpoint), messages: texts });
+    for (const text of texts) this.entries.push({ text, checkpoint });
   }
 
   forget(count: number): void {
@@ -26,10 +27,10 @@ class ModelLog {
   }
 
   /** As read.lua does it. */
-  read({ since, stamp }: ReadFrom): Page {
-    if (since !== undefined && stamp !== undefined && since.epoch === this.epoch) {
-      const there = since.offset === 0 ? 0 : this.entries[since.offset - 1]?.stamp;
-      if (there !== stamp) {
+  read({ since, checkpoint }: ReadFrom): Page {
+    if (since !== undefined && checkpoint !== undefined && since.epoch === this.epoch) {
+      const there = since.offset === 0 ? 0 : this.entries[since.offset - 1]?.checkpoint;
+      if (there !== fromCheckpoint(checkpoint)) {
         this.epoch = `e${(this.#epochs += 1)}`;
         this.entries = [];
       }
@@ -41,8 +42,8 @@ class ModelLog {
     // Pages end before the log, now and then.
     const end = head % 3 === 0 ? start + 10 : head;
     const messages = this.entries.slice(start, end).map(({ text }) => text);
-    const last = this.entries[start + messages.length - 1]?.stamp ?? 0;
-    return { epoch: this.epoch, head, stamp: last, resumed: since === undefined ? null : resumed, start, messages };
+    const last = this.entries[start + messages.length - 1]?.checkpoint ?? 0;
+    return { epoch: this.epoch, head, checkpoint: toCheckpoint(last), resumed: since === undefined ? null : resumed, start, messages };
   }
 }
 
@@ -137,7 +138,7 @@ test("is not led to believe that it is live by a read from before a loss", () =>
   const follower = new Follower(null, { follow: () => 0, missed: () => 0, behind: () => 0 });
   const { read } = follower.begin(1, 1000);
   follower.interrupt();
-  const page: Page = { epoch: "e", head: 3, stamp: 1, resumed: null, start: 2, messages: ["x"] };
+  const page: Page = { epoch: "e", head: 3, checkpoint: toCheckpoint(1), resumed: null, start: 2, messages: ["x"] };
   expect(follower.caughtUp(read, page)).toBe(false);
   expect(follower.live).toBe(false);
 });
@@ -147,22 +148,26 @@ test("reads once more when too much arrived during a read", () => {
   const follower = new Follower(null, { follow: (_, __, ___, offset) => handed.push(offset), missed: () => 0, behind: () => 0 });
   const first = follower.begin(9, 1000);
   const big = "x".repeat(5 * 1024 * 1024);
-  for (const offset of [1, 2]) follower.arrive({ epoch: "e", first: offset, stamp: offset, messages: [big] });
-  expect(follower.caughtUp(first.read, { epoch: "e", head: 0, stamp: 0, resumed: null, start: 0, messages: [] })).toBe(false);
+  for (const offset of [1, 2]) follower.arrive({ epoch: "e", first: offset, checkpoint: toCheckpoint(offset), messages: [big] });
+  expect(follower.caughtUp(first.read, { epoch: "e", head: 0, checkpoint: toCheckpoint(0), resumed: null, start: 0, messages: [] })).toBe(
+    false,
+  );
   const second = follower.begin(9, 1000);
-  expect(second.from).toEqual({ since: { epoch: "e", offset: 0 }, stamp: 0, limit: 9, bytes: 1000, keepsAlive: true });
-  expect(follower.caughtUp(second.read, { epoch: "e", head: 2, stamp: 2, resumed: true, start: 0, messages: [big, big] })).toBe(true);
+  expect(second.from).toEqual({ since: { epoch: "e", offset: 0 }, checkpoint: toCheckpoint(0), limit: 9, bytes: 1000, keepsAlive: true });
+  expect(
+    follower.caughtUp(second.read, { epoch: "e", head: 2, checkpoint: toCheckpoint(2), resumed: true, start: 0, messages: [big, big] }),
+  ).toBe(true);
   expect(handed).toEqual([1, 2]);
 });
 
-test("asks to be read on from the stamp of the last message it took, whatever repeats", () => {
+test("asks to be read on from the checkpoint of the last message it took, whatever repeats", () => {
   const follower = new Follower(null, { follow: () => 0, missed: () => 0, behind: () => 0 });
   const { read } = follower.begin(9, 1000);
-  follower.caughtUp(read, { epoch: "e", head: 1, stamp: 10, resumed: null, start: 1, messages: [] });
-  for (const stamp of [20, 99]) follower.arrive({ epoch: "e", first: 2, stamp, messages: ["b"] });
+  follower.caughtUp(read, { epoch: "e", head: 1, checkpoint: toCheckpoint(10), resumed: null, start: 1, messages: [] });
+  for (const checkpoint of [20, 99]) follower.arrive({ epoch: "e", first: 2, checkpoint: toCheckpoint(checkpoint), messages: ["b"] });
   const again = follower.begin(9, 1000);
-  expect(again.from.stamp).toBe(20);
-  follower.caughtUp(again.read, { epoch: "e", head: 2, stamp: 20, resumed: true, start: 2, messages: [] });
-  expect(follower.advance({ epoch: "e", head: 3, stamp: 30, resumed: true, start: 2, messages: ["c"] })).toBe(true);
-  expect(follower.begin(9, 1000).from.stamp).toBe(30);
+  expect(again.from.checkpoint).toBe(toCheckpoint(20));
+  follower.caughtUp(again.read, { epoch: "e", head: 2, checkpoint: toCheckpoint(20), resumed: true, start: 2, messages: [] });
+  expect(follower.advance({ epoch: "e", head: 3, checkpoint: toCheckpoint(30), resumed: true, start: 2, messages: ["c"] })).toBe(true);
+  expect(follower.begin(9, 1000).from.checkpoint).toBe(toCheckpoint(30));
 });

@@ -1,8 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { Socket } from "node:net";
-import { Redis } from "ioredis";
-import { tapReplies, WrittenCommand, WrittenPublishes } from "../src/bus/redis-wire.ts";
-import { replyEnd } from "../src/bus/resp.ts";
+import { Log } from "../src/log.ts";
+import { RedisConnection } from "../src/bus/redis/connection.ts";
+import { PublishReplies, tapReplies, TextReply, type Replies } from "../src/bus/redis/reply-tap.ts";
+import { replyEnd } from "../src/bus/redis/resp.ts";
 import { RedisServer } from "./support/redis.ts";
 
 const replies: readonly (readonly [what: string, reply: string])[] = [
@@ -39,23 +40,23 @@ describe("where a reply ends", () => {
   });
 });
 
-/** A client that never connects: what Redis says is said by the test. */
+/** A stream that never connects: what Redis says is said by the test. */
 function tapped() {
-  const client = new Redis({ lazyConnect: true });
-  client.stream = new Socket();
+  const stream = new Socket();
+  const commands: Replies[] = [];
   const passed: string[] = [];
   const received: (readonly [channel: string, payload: string])[] = [];
-  client.stream.on("data", (reply: Buffer) => passed.push(reply.toString("latin1")));
-  tapReplies(client, (bytes, channelStart, channelEnd, start, end) =>
+  stream.on("data", (reply: Buffer) => passed.push(reply.toString("latin1")));
+  tapReplies(stream, { first: () => commands[0], shift: () => void commands.shift() }, (bytes, channelStart, channelEnd, start, end) =>
     received.push([bytes.toString("utf8", channelStart, channelEnd), bytes.toString("utf8", start, end)]),
   );
-  const hear = (text: string | Buffer): unknown => client.stream.emit("data", Buffer.from(text));
-  const expectAnswers = (count: number): WrittenPublishes => {
-    const command = new WrittenPublishes(count, Buffer.alloc(0));
-    client.commandQueue.push({ command, stream: client.stream, select: 0 });
-    return command;
+  const hear = (text: string | Buffer): unknown => stream.emit("data", Buffer.from(text));
+  const expectAnswers = (count: number): PublishReplies => {
+    const expected = new PublishReplies(count);
+    commands.push(expected);
+    return expected;
   };
-  return { passed, received, hear, expectAnswers, waiting: () => client.commandQueue.length };
+  return { passed, received, hear, expectAnswers, waiting: () => commands.length };
 }
 
 const message = (channel: string, payload: string): string =>
@@ -114,21 +115,14 @@ describe("what moves messages", () => {
     expect(received).toEqual([["a", "one"]]);
   });
 
-  test("answers of publishes are counted, between replies to others and pushes", async () => {
+  test("answers of publishes are counted, between replies to others and pushes", () => {
     const { hear, passed, expectAnswers, waiting } = tapped();
     const first = expectAnswers(3);
     const second = expectAnswers(1);
     hear(`:1\r\n-NOPERM this\r\n${others[1]}`);
-    expect([waiting(), first.errorOf(0, "?"), first.errorOf(1, "?"), first.errorOf(2, "?")]).toEqual([
-      2,
-      undefined,
-      new Error("NOPERM this"),
-      "?",
-    ]);
+    expect([waiting(), first.answered, first.errorOf(0), first.errorOf(1)]).toEqual([2, 2, undefined, new Error("NOPERM this")]);
     hear(":0\r\n:0\r\n:9\r\n");
-    await first.promise;
-    await second.promise;
-    expect([waiting(), first.errorOf(2, "?"), second.errorOf(0, "?")]).toEqual([0, undefined, undefined]);
+    expect([waiting(), first.answered, first.errorOf(2), second.answered]).toEqual([0, 3, undefined, 1]);
     expect(passed).toEqual([others[1] ?? "", ":9\r\n"]);
   });
 });
@@ -136,26 +130,24 @@ describe("what moves messages", () => {
 test("ioredis answers commands that were written beforehand, and commands of its own between them", async () => {
   const redis = await RedisServer.start();
   try {
-    const client = redis.client();
-    await client.ping();
-    tapReplies(client);
-    const send = (command: WrittenCommand): Promise<unknown> => {
-      client.sendCommand(command);
-      return command.promise;
-    };
+    const connection = new RedisConnection(redis.url, "test", new Log("error", "json", () => 0));
+    await new Promise<void>((resolve) => connection.open(resolve, () => undefined));
+    const set = { text: "redis.call('SET', 'x', ARGV[1]) return 'set'", sha: "none" };
     const publish = "*3\r\n$7\r\nPUBLISH\r\n$1\r\na\r\n$1\r\nb\r\n";
-    const publishes = new WrittenPublishes(3, Buffer.from(`${publish}*1\r\n$7\r\nPUBLISH\r\n${publish}`));
+    const publishes = new PublishReplies(3);
+    const script = (text: string): Buffer => Buffer.from(`*3\r\n$4\r\nEVAL\r\n$${text.length}\r\n${text}\r\n$1\r\n0\r\n`);
     const answers = await Promise.all([
-      client.set("x", "1"),
-      send(publishes),
-      client.get("x"),
-      send(new WrittenCommand("evalsha", Buffer.from("*3\r\n$4\r\nEVAL\r\n$12\r\nreturn {1,2}\r\n$1\r\n0\r\n"))),
-      client.incr("x"),
+      connection.ping(),
+      connection.write("publish", Buffer.from(`${publish}*1\r\n$7\r\nPUBLISH\r\n${publish}`), publishes),
+      connection.run(set, [], ["1"]).then(String),
+      connection.write("evalsha", script("return {1,2}"), new TextReply()),
+      connection.write("evalsha", script("return 'a text'"), new TextReply()),
+      connection.ping(),
     ]);
-    expect(answers).toEqual(["OK", null, "1", [1, 2], 2]);
-    expect([0, 1, 2].map((index) => publishes.errorOf(index, "?") instanceof Error)).toEqual([false, true, false]);
-    const cut = send(new WrittenPublishes(1, Buffer.from("*3\r\n$7\r\nPUBLISH\r\n")));
-    client.disconnect();
+    expect(answers).toEqual([true, null, "set", [1, 2], "a text", true]);
+    expect([0, 1, 2].map((index) => publishes.errorOf(index) instanceof Error)).toEqual([false, true, false]);
+    const cut = connection.write("publish", Buffer.from("*3\r\n$7\r\nPUBLISH\r\n"), new PublishReplies(1));
+    connection.close();
     expect(await cut.catch((error: unknown) => error)).toBeInstanceOf(Error);
   } finally {
     await redis.stop();

@@ -65,9 +65,11 @@ export function meaningFaults(settings: Settings, place: Place, sound: (pointer:
   if (sound("/limits/publish_timeout") && parseDuration(settings.limits.publish_timeout) === 0) {
     faults.push(fault(place(["limits", "publish_timeout"]), show(settings.limits.publish_timeout), "more than nothing"));
   }
-  // An empty pair would be taken for a channel's hash tag, and its keys would be in different slots of a cluster.
-  if (sound("/redis/prefix") && /^[^{]*\{\}/.test(settings.redis.prefix)) {
-    faults.push(fault(place(["redis", "prefix"]), show(settings.redis.prefix), "a text without {}"));
+  // Braces that form no hash tag would leave a channel and its keys in different slots of a Redis Cluster (bus/redis/keys.ts).
+  if (sound("/redis/prefix") && /[{}]/.test(settings.redis.prefix) && !/^[^{]*\{[^}]+\}/.test(settings.redis.prefix)) {
+    faults.push(
+      fault(place(["redis", "prefix"]), show(settings.redis.prefix), 'a text without braces, or with a hash tag, as in "{app}:"'),
+    );
   }
   faults.push(...accessFaults(settings, place, sound));
   const url = sound("/redis/url") ? redisUrlFault(settings.redis.url) : undefined;

@@ -1,4 +1,4 @@
-import type { Page } from "../bus/bus.ts";
+import type { Page } from "../bus/history.ts";
 import type { Message } from "../message.ts";
 import { formatPosition, type Position } from "../position.ts";
 

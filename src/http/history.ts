@@ -1,5 +1,5 @@
 import { Elysia } from "elysia";
-import type { Page } from "../bus/bus.ts";
+import type { Page } from "../bus/history.ts";
 import type { Kind } from "../channels/kind.ts";
 import { Problem } from "../errors.ts";
 import { formatPosition, type Position, type Retention } from "../position.ts";

@@ -137,7 +137,7 @@ function addGauges(registries: Registries, { house }: Instance, lagSeconds: () =
   const gauges: readonly [name: string, help: string, value: () => number, aggregator?: Aggregator][] = [
     ["lockstep_connections", "Clients connected", () => connections.count],
     ["lockstep_channels", "Channels with clients here; one with clients on several workers counts for each", () => hub.channels],
-    ["lockstep_bus_up", "1 while messages go out and every subscription is live", () => (hub.bus.ready ? 1 : 0), "min"],
+    ["lockstep_bus_up", "1 while messages go out and every subscription is live", () => (hub.bus.ready() ? 1 : 0), "min"],
     ["lockstep_publish_queue_messages", "Messages on their way to the bus", () => hub.bus.waiting],
     ["lockstep_event_loop_lag_seconds", "Delay of the event loop, 99th percentile since the last look", lagSeconds, "max"],
   ];

@@ -19,8 +19,8 @@ export function presence(instance: Instance) {
         instance.rules.origins.require(request.headers);
         const { rules, target } = await admit(instance, request, ROUTE, "join", requirePresence);
         const { channel } = target;
-        const { count, members } = await house.hub.presence.present(channel);
-        const answer = { channel, count, members: Array.from(members, ([id, connections]) => ({ id, connections })) };
+        const { count, members } = await house.hub.presence.members(channel);
+        const answer = { channel, count, members: Array.from(members, ([id, { connections }]) => ({ id, connections })) };
         return Response.json(answer, { headers: rules.origins.corsHeaders(request.headers) });
       },
       { detail },

@@ -108,7 +108,7 @@ export function serverSentEvents(instance: Instance) {
     do {
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
       // Not asked for a seat before there can be one: that would leave something behind each time.
-    } while (!stream.ended && (!hub.bus.ready || !(await join())));
+    } while (!stream.ended && (!hub.bus.ready() || !(await join())));
   }
 }
 

@@ -1,5 +1,6 @@
-import type { Presence } from "../bus/bus.ts";
+import type { Member, Presence } from "../bus/presence.ts";
 import type { Seat } from "./local-channel.ts";
+import type { Subscriber } from "./subscriber.ts";
 
 /** Says who is on the channels whose kind tells. */
 export class Attendance {
@@ -14,12 +15,16 @@ export class Attendance {
     const { local, subscriber, present } = seat;
     if (subscriber === undefined || present === local.kind.presence) return;
     seat.present = local.kind.presence;
-    if (seat.present) this.#presence().enter(local.name, subscriber.subject);
-    else this.#presence().leave(local.name, subscriber.subject);
+    if (seat.present) this.#presence().join(local.name, memberOf(subscriber), false);
+    else this.#presence().leave(local.name, memberOf(subscriber), false);
   }
 
   /** Its subscriber has left. */
   end({ local, subscriber, present }: Seat): void {
-    if (subscriber !== undefined && present) this.#presence().leave(local.name, subscriber.subject);
+    if (subscriber !== undefined && present) this.#presence().leave(local.name, memberOf(subscriber), false);
   }
+}
+
+function memberOf({ subject }: Subscriber): Member | null {
+  return subject === null ? null : { id: subject };
 }

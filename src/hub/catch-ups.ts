@@ -1,4 +1,4 @@
-import type { History } from "../bus/bus.ts";
+import type { History } from "../bus/history.ts";
 import { PAGE_BYTES, type LocalChannel } from "./local-channel.ts";
 
 const MAX_RUNNING = 64;

@@ -1,4 +1,4 @@
-import type { Entries, Page, ReadFrom } from "../bus/bus.ts";
+import type { Checkpoint, Entries, Page, ReadFrom } from "../bus/history.ts";
 import type { Message } from "../message.ts";
 import { formatPosition } from "../position.ts";
 
@@ -28,7 +28,7 @@ export class Follower<Owner> {
   readonly #listener: FollowerListener<Owner>;
   #epoch = "";
   #offset = 0;
-  #stamp = 0;
+  #checkpoint: Checkpoint | undefined;
   /** Whether the position means something: from the first read on. */
   #settled = false;
   #live = false;
@@ -98,7 +98,10 @@ export class Follower<Owner> {
     this.#reading = true;
     const since = { epoch: this.#epoch, offset: this.#offset };
     const page = { bytes, keepsAlive: true };
-    return { read: (this.#reads += 1), from: this.#settled ? { ...page, since, stamp: this.#stamp, limit } : { ...page, limit: 0 } };
+    return {
+      read: (this.#reads += 1),
+      from: this.#settled ? { ...page, since, ...withCheckpoint(this.#checkpoint), limit } : { ...page, limit: 0 },
+    };
   }
 
   /** What the log said. False if it has to be read again, or on: a page may end before the log does. */
@@ -113,7 +116,7 @@ export class Follower<Owner> {
       this.#hand(page.start + 1, page.messages);
     } else this.#moveTo(page.epoch, page.head);
     this.#settled = true;
-    this.#stamp = page.stamp;
+    this.#checkpoint = page.checkpoint;
     this.#reading = false;
     if (this.#earlyDropped || this.#offset < page.head) {
       this.#dropEarly();
@@ -130,11 +133,11 @@ export class Follower<Owner> {
   }
 
   /** Goes ahead to the end of a page that was read for somebody else. False where that leaves a hole. */
-  advance({ epoch, head, stamp, start, messages }: Page): boolean {
+  advance({ epoch, head, checkpoint, start, messages }: Page): boolean {
     if (!this.#live || epoch !== this.#epoch || (start > this.#offset && head > this.#offset)) return false;
     if (head <= this.#offset) return true;
     this.#hand(start + 1, messages);
-    this.#stamp = stamp;
+    this.#checkpoint = checkpoint;
     return true;
   }
 
@@ -144,7 +147,7 @@ export class Follower<Owner> {
       this.#keepEarly(entries);
       return;
     }
-    const { epoch, first, stamp, messages } = entries;
+    const { epoch, first, checkpoint, messages } = entries;
     if (epoch !== this.#epoch || first > this.#offset + 1) {
       this.interrupt();
       this.#listener.behind(this.#owner);
@@ -153,7 +156,7 @@ export class Follower<Owner> {
     const before = this.#offset;
     this.#hand(first, messages);
     // A repeat must not take the place of what was seen.
-    if (this.#offset > before) this.#stamp = stamp;
+    if (this.#offset > before) this.#checkpoint = checkpoint;
   }
 
   /** From now on what is handed on is also held, until `release`. */
@@ -214,4 +217,8 @@ export class Follower<Owner> {
     this.#dropEarly();
     this.#earlyDropped = true;
   }
+}
+
+function withCheckpoint(checkpoint: Checkpoint | undefined): { checkpoint?: Checkpoint } {
+  return checkpoint === undefined ? {} : { checkpoint };
 }

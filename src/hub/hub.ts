@@ -1,4 +1,6 @@
-import type { Bus, BusListener, Entries, History, Presence, Sender } from "../bus/bus.ts";
+import type { Bus, BusListener, Sender } from "../bus/bus.ts";
+import type { Entries, History } from "../bus/history.ts";
+import type { Presence } from "../bus/presence.ts";
 import type { Kind, Target } from "../channels/kind.ts";
 import type { Counts } from "../counts.ts";
 import type { Log } from "../log.ts";
@@ -63,7 +65,7 @@ export class Hub implements BusListener {
     this.#reloading = new Reloading({ channels: this.#channels, gaps: this.#gaps, attendance: this.#attendance });
     this.#catchUps = new CatchUps({
       history: () => this.history,
-      ready: () => this.bus.ready,
+      ready: () => this.bus.ready(),
       wanted: (local) => this.#channels.get(local.name) === local,
       recovered: () => (options.counts.catchUps += 1),
       unreadable: (local) => this.#gaps.abandon(local),
@@ -81,7 +83,7 @@ export class Hub implements BusListener {
       gaps: this.#gaps,
       attendance: this.#attendance,
       counts: options.counts,
-      busReady: () => this.bus.ready,
+      busReady: () => this.bus.ready(),
     });
   }
 
@@ -165,6 +167,10 @@ export class Hub implements BusListener {
     if (local === undefined) return;
     if (local.follower !== undefined) local.follower.arrive(entries);
     else for (const message of entries.messages) this.#send(local, message, "", 0);
+  }
+
+  deliverPresence(): void {
+    // Nothing here announces anybody yet.
   }
 
   lost(): void {

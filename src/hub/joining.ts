@@ -1,4 +1,5 @@
-import type { Bus, History, Page } from "../bus/bus.ts";
+import type { Bus } from "../bus/bus.ts";
+import type { History, Page } from "../bus/history.ts";
 import { Problem } from "../errors.ts";
 import type { Position, Retention } from "../position.ts";
 import type { CatchUps } from "./catch-ups.ts";

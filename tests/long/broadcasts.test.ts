@@ -2,7 +2,8 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import { Cron } from "croner";
 import type { Redis } from "ioredis";
 import { formatTime, lastDue } from "../../src/broadcasts.ts";
-import type { Bus, Tick } from "../../src/bus/bus.ts";
+import type { Bus } from "../../src/bus/bus.ts";
+import type { Tick } from "../../src/bus/ticks.ts";
 import { openBus } from "../../src/bus/open.ts";
 import { Counts } from "../../src/counts.ts";
 import { Log } from "../../src/log.ts";
@@ -80,7 +81,7 @@ describe("the claim of a tick", () => {
     redis = await RedisServer.start();
     admin = redis.client();
     const limits = { publishQueue: 1, publishQueueBytes: 1, publishTimeoutMs: 1 };
-    const listener = { deliver: () => 0, deliverEntries: () => 0, lost: () => 0, restored: () => 0 };
+    const listener = { deliver: () => 0, deliverEntries: () => 0, deliverPresence: () => 0, lost: () => 0, restored: () => 0 };
     const log = new Log("error", "json", () => 0);
     buses = await Promise.all([1, 2, 3].map(() => openBus({ url: redis.url, prefix: "", limits, counts: new Counts(), log }, listener)));
   });
@@ -95,7 +96,7 @@ describe("the claim of a tick", () => {
     return (instance, offMs) => {
       const dueMs = Math.floor((Date.now() + offMs) / 1000) * 1000;
       const tick: Tick = { schedule: name, dueMs, periodMs: 1000, channel: "ticks", retention: undefined, text: "tick" };
-      return buses[instance]?.publishTick(tick) ?? Promise.reject(new Error("no such instance"));
+      return buses[instance]?.ticks?.claim(tick) ?? Promise.reject(new Error("no such instance"));
     };
   }
 

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { cpSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import type { History } from "../../src/bus/bus.ts";
+import type { History } from "../../src/bus/history.ts";
 import { openBus } from "../../src/bus/open.ts";
 import { Counts } from "../../src/counts.ts";
 import { Log } from "../../src/log.ts";
@@ -225,7 +225,7 @@ describe("a Redis that forgets", () => {
       [1, 2].map(() =>
         openBus(
           { url, prefix: "", limits, counts: new Counts(), log },
-          { deliver: () => 0, deliverEntries: () => 0, lost: () => 0, restored: () => 0 },
+          { deliver: () => 0, deliverEntries: () => 0, deliverPresence: () => 0, lost: () => 0, restored: () => 0 },
         ),
       ),
     );
@@ -248,7 +248,11 @@ describe("a Redis that forgets", () => {
     await admin.restore("lockstep:{a}:head", 0, head ?? "", "REPLACE");
     await admin.restore("lockstep:{a}:log", 0, entries ?? "", "REPLACE");
     for (const text of texts) await append(two, text);
-    const after = await one.read("a", retention, { ...page, since: { epoch: seen.epoch, offset: 3 }, stamp: seen.stamp });
+    const after = await one.read("a", retention, {
+      ...page,
+      since: { epoch: seen.epoch, offset: 3 },
+      ...(seen.checkpoint === undefined ? {} : { checkpoint: seen.checkpoint }),
+    });
     expect([after.resumed, after.epoch === seen.epoch]).toEqual([false, false]);
   });
 
