@@ -315,7 +315,7 @@ describe("appending in Redis", () => {
     await append(other, "b", "1", kept);
     const first = await all(other, "b");
     const resumes = (offset: number, at: Checkpoint): Promise<Page> =>
-      other.read("b", kept, { ...page, since: { epoch: first.epoch, offset }, at });
+      other.read("b", kept, { ...page, since: { epoch: first.epoch, offset }, checkpoint: at });
     expect(await resumes(0, toCheckpoint(0))).toMatchObject({ resumed: true, start: 0 });
     expect(await resumes(1, known(first.checkpoint).checkpoint)).toMatchObject({ resumed: true, start: 1 });
     // Its time is over, which its head outlives.

@@ -13,6 +13,7 @@ const floors: readonly (readonly string[])[] = [
   ["access/"],
   ["bus/"],
   ["hub/"],
+  ["protocols/"],
   ["sessions/"],
   ["http/", "broadcasts.ts"],
   ["workers/"],

@@ -1,10 +1,10 @@
 import { expect, test } from "bun:test";
 import { Log } from "../src/log.ts";
-import { Refusals } from "../src/sessions/refusal-log.ts";
+import { RefusalLog } from "../src/sessions/refusal-log.ts";
 
-function recorder(format: "json" | "pretty" = "json"): { lines: string[]; refusals: Refusals } {
+function recorder(format: "json" | "pretty" = "json"): { lines: string[]; refusals: RefusalLog } {
   const lines: string[] = [];
-  return { lines, refusals: new Refusals(new Log("info", format, (line) => lines.push(line))) };
+  return { lines, refusals: new RefusalLog(new Log("info", format, (line) => lines.push(line))) };
 }
 
 const refusal = { reason: "forbidden", detail: "why", subject: null, address: "1.2.3.4", where: "GET /ws/a" };

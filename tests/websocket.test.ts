@@ -268,7 +268,7 @@ describe("a handler that throws", () => {
     expect([response.status, JSON.stringify(await response.json())]).toEqual([500, expect.not.stringContaining("handler's fault")]);
     const logged = instance.log.filter(({ level }) => level === "error");
     expect(logged.map(({ msg, error }) => [msg, error])).toEqual([
-      ["a message handler failed", "Error: the handler's fault"],
+      ["a session failed", "Error: the handler's fault"],
       ["a request failed", "Error: the handler's fault"],
     ]);
     await instance.stop();

@@ -21,6 +21,8 @@ export interface KindSettings {
   history?: { size: number; ttl: string } | undefined;
   /** Whether everybody may see who is on the channel. */
   presence?: boolean | undefined;
+  /** The first connection of a member in the cluster, and the end of its last one, are reported on the channel. No file asks for it. */
+  announces_members?: boolean | undefined;
   /** Who may join and read; default: `open`. A configuration says `token` for it where any key is set. */
   access?: Access | undefined;
   /** Who may publish; default as for `access`. */
@@ -64,6 +66,7 @@ export class Kind {
   /** Undefined where nothing is kept. */
   readonly history: Retention | undefined;
   readonly presence: boolean;
+  readonly announcesMembers: boolean;
   readonly access: Access;
   readonly publish: PublishRule;
   readonly #owner: string | undefined;
@@ -79,6 +82,7 @@ export class Kind {
     const { history } = settings;
     this.history = history === undefined ? undefined : { size: history.size, ttlMs: durationMs(history.ttl) };
     this.presence = settings.presence ?? false;
+    this.announcesMembers = settings.announces_members ?? false;
     this.access = settings.access ?? "open";
     this.publish = settings.publish ?? "open";
     this.#owner = settings.owner;

@@ -1,4 +1,4 @@
-import type { Message } from "../message.ts";
+import type { Message } from "../../message.ts";
 
 /*
  * The text/event-stream format: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream

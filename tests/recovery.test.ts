@@ -1,34 +1,46 @@
 import { afterEach, describe, expect, setSystemTime, test } from "bun:test";
+import type { Bus } from "../src/bus/bus.ts";
 import type { Page } from "../src/bus/history.ts";
-import { Kind } from "../src/channels/kind.ts";
-import { CatchUps } from "../src/hub/catch-ups.ts";
-import { LocalChannel } from "../src/hub/local-channel.ts";
+import { Counts } from "../src/counts.ts";
+import { LogFollower } from "../src/hub/log-follower.ts";
+import { Recovery, type Followed } from "../src/hub/recovery.ts";
 import { waitFor } from "./support/wait.ts";
 
 /** Longer than the clients of a channel are left to wait for a log that cannot be read. */
 const LONG_MS = 8000;
 
-/** Catches up from a log whose reads are answered by the test. */
-class Reader {
+/** Recovers from a log whose reads are answered by the test. */
+class Reader implements Followed {
   readonly reads: PromiseWithResolvers<Page>[] = [];
-  readonly local = new LocalChannel("a", new Kind({ path: "a", history: { size: 10, ttl: "1m" } }), "1 a", {
-    follow: () => undefined,
-    missed: () => undefined,
-    behind: () => undefined,
-  });
+  readonly name = "a";
+  readonly retention = { size: 10, ttlMs: 60_000 };
+  readonly log = new LogFollower({ follow: () => undefined, missed: () => undefined, behind: () => undefined });
+  readonly closed = false;
+  live = true;
   ready = true;
   abandoned = 0;
-  readonly catchUps = new CatchUps({
-    history: () => ({ append: () => undefined, read: () => this.#read(), renew: () => undefined }),
-    ready: () => this.ready,
-    wanted: () => true,
-    recovered: () => undefined,
-    unreadable: () => (this.abandoned += 1),
-  });
+  readonly recovery: Recovery;
 
   constructor() {
-    this.catchUps.start();
-    this.catchUps.add(this.local);
+    const refuse = (): never => {
+      throw new Error("not asked for");
+    };
+    const bus: Bus = {
+      waiting: 0,
+      history: { append: refuse, read: () => this.#read(), renew: refuse },
+      ready: () => this.ready,
+      subscribe: refuse,
+      unsubscribe: refuse,
+      publish: refuse,
+      settled: refuse,
+      close: refuse,
+    };
+    this.recovery = new Recovery({ bus, counts: new Counts() });
+    this.recovery.add(this);
+  }
+
+  abandon(): void {
+    this.abandoned += 1;
   }
 
   /** Lets so many reads in all fail, and waits for the next one. */
@@ -57,7 +69,7 @@ describe("a log that cannot be read", () => {
   };
   afterEach(() => {
     setSystemTime();
-    for (const { catchUps } of readers.splice(0)) catchUps.rest();
+    for (const { recovery } of readers.splice(0)) recovery.close();
   });
 
   test("is tried again, and given up after a while", async () => {
@@ -73,22 +85,23 @@ describe("a log that cannot be read", () => {
     const reader = begin();
     await reader.fail(1);
     reader.reads[1]?.resolve({ epoch: "e", head: 0, resumed: null, start: 0, messages: [] });
-    await waitFor("it to be live", () => reader.local.follower?.live === true);
+    await waitFor("it to be live", () => reader.log.live);
     pass(LONG_MS);
-    reader.local.follower?.interrupt();
-    reader.catchUps.add(reader.local);
+    reader.log.interrupt();
+    reader.recovery.add(reader);
     await reader.fail(3);
     expect(reader.abandoned).toBe(0);
   });
 
   test("is not given up for what failed before a loss, or while the bus is away", async () => {
     const reader = begin();
-    reader.catchUps.rest();
+    reader.live = false;
+    reader.recovery.delete(reader);
     reader.reads[0]?.reject(new Error("lost"));
     await reader.reads[0]?.promise.catch(() => undefined);
     pass(LONG_MS);
-    reader.catchUps.start();
-    reader.catchUps.add(reader.local);
+    reader.live = true;
+    reader.recovery.add(reader);
     await reader.fail(2);
     reader.ready = false;
     pass(LONG_MS);
@@ -103,7 +116,7 @@ describe("a log that cannot be read", () => {
 
   test("is read once at a time", () => {
     const reader = begin();
-    reader.catchUps.add(reader.local);
+    reader.recovery.add(reader);
     expect(reader.reads.length).toBe(1);
   });
 });
