@@ -1,6 +1,6 @@
 import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
-import { Link, type State } from "../src/console/link.ts";
-import { Server } from "../src/console/server.ts";
+import { Link, type State } from "../console/net/link.ts";
+import { Server } from "../console/net/server.ts";
 import { Instance } from "./support/instance.ts";
 import { waitFor } from "./support/wait.ts";
 

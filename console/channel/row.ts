@@ -1,14 +1,14 @@
-import { clockOf, dateOf } from "./clock.ts";
-import { copyButton } from "./copying.ts";
-import { showPosition } from "./course.ts";
-import { button, element } from "./element.ts";
+import { clockOf, dateOf } from "../text/clock.ts";
+import { copyButton } from "../text/copying.ts";
+import { showPosition } from "../net/course.ts";
+import { button, element } from "../element.ts";
 import type { Arrival } from "./entries.ts";
-import { hexDump, showBytes } from "./hex.ts";
+import { hexDump, showBytes } from "../text/hex.ts";
 import type { Mark } from "./mark.ts";
-import { prettyJson, type Piece } from "./pretty-json.ts";
-import { revealedNodes } from "./sign-nodes.ts";
-import { revealedText } from "./signs.ts";
-import type { Texts } from "./texts.ts";
+import { prettyJson, type Piece } from "../text/pretty-json.ts";
+import { revealedNodes } from "../text/sign-nodes.ts";
+import { revealedText } from "../text/signs.ts";
+import type { Texts } from "../text/texts.ts";
 
 /** What of a text stands in its line; the rest is shown when somebody asks. */
 const MAX_CHARACTERS = 400;

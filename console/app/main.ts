@@ -3,12 +3,12 @@
  * virtual DOM would compare what never changes, and all of it fits into the executable as one page of some kilobytes.
  */
 import { keep, readTheme, readTongue, type Theme } from "./choices.ts";
-import { part } from "./element.ts";
+import { part } from "../element.ts";
 import { listenForKeys } from "./keys.ts";
 import { Panels } from "./panels.ts";
-import { Pulse, wordOfHealth } from "./pulse.ts";
-import { Server } from "./server.ts";
-import { Texts } from "./texts.ts";
+import { Pulse, wordOfHealth } from "../net/pulse.ts";
+import { Server } from "../net/server.ts";
+import { Texts } from "../text/texts.ts";
 import { TokenDialog } from "./token-dialog.ts";
 
 const texts = new Texts(readTongue());

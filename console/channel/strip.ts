@@ -1,10 +1,10 @@
-import { quotePattern } from "./channel-path.ts";
-import { copyButton } from "./copying.ts";
-import { button, element } from "./element.ts";
-import type { State } from "./link.ts";
-import type { Reason } from "./reason.ts";
-import { revealedNodes } from "./sign-nodes.ts";
-import type { Texts } from "./texts.ts";
+import { quotePattern } from "../net/channel-path.ts";
+import { copyButton } from "../text/copying.ts";
+import { button, element } from "../element.ts";
+import type { State } from "../net/link.ts";
+import type { Reason } from "../net/reason.ts";
+import { revealedNodes } from "../text/sign-nodes.ts";
+import type { Texts } from "../text/texts.ts";
 
 export interface StripActions {
   readonly connect: () => void;

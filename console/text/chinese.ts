@@ -1,4 +1,4 @@
-import type { Word } from "./words.ts";
+import type { Word } from "./english.ts";
 
 export const chinese: Readonly<Record<Word, string>> = {
   "page.skip": "跳到频道",

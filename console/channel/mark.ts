@@ -1,4 +1,4 @@
-import type { Word } from "./words.ts";
+import type { Word } from "../text/english.ts";
 
 /** What the page says between two messages: that it joined, that the line was lost, and whether anything is missing. */
 export interface Mark {

@@ -1,4 +1,4 @@
-import { button } from "./element.ts";
+import { button } from "../element.ts";
 import type { Texts } from "./texts.ts";
 
 const SHOWN_MS = 1500;

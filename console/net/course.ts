@@ -1,4 +1,4 @@
-import { formatPosition, parsePosition, type Position } from "../position.ts";
+import { formatPosition, parsePosition, type Position } from "../../src/position.ts";
 
 /** What the first frame says where `hello=1` was asked for. */
 export interface Hello {

@@ -1,6 +1,6 @@
 import { chinese } from "./chinese.ts";
 import { revealedText } from "./signs.ts";
-import { english, type Word } from "./words.ts";
+import { english, type Word } from "./english.ts";
 
 export type Tongue = "en" | "zh";
 

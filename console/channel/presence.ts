@@ -1,4 +1,4 @@
-import type { Server } from "./server.ts";
+import type { Server } from "../net/server.ts";
 
 export interface Present {
   readonly count: number;

@@ -1,4 +1,4 @@
-import type { Tongue } from "./texts.ts";
+import type { Tongue } from "../text/texts.ts";
 
 export type Theme = "auto" | "light" | "dark";
 

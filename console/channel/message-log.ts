@@ -1,7 +1,7 @@
-import { button, element } from "./element.ts";
+import { button, element } from "../element.ts";
 import type { Entries, Entry } from "./entries.ts";
 import { markRow, messageRow } from "./row.ts";
-import type { Texts } from "./texts.ts";
+import type { Texts } from "../text/texts.ts";
 
 /** Lines of one block: the browser lays out and paints only blocks that are in sight (`content-visibility`). */
 const BLOCK_LINES = 100;

@@ -1,7 +1,7 @@
-import { element } from "./element.ts";
-import { svg } from "./icon.ts";
+import { element } from "../element.ts";
+import { svg } from "../icon.ts";
 import type { Rate } from "./rate.ts";
-import type { Texts } from "./texts.ts";
+import type { Texts } from "../text/texts.ts";
 
 const WIDTH = 96;
 const HEIGHT = 20;

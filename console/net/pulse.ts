@@ -1,5 +1,5 @@
 import type { Answer, Server } from "./server.ts";
-import type { Word } from "./words.ts";
+import type { Word } from "../text/english.ts";
 
 export type Health = "asking" | "ready" | "bus" | "draining" | "notReady" | "away";
 

@@ -1,8 +1,8 @@
-import { parseChannelPath } from "./channel-path.ts";
-import { part } from "./element.ts";
-import { Panel, type PanelActions } from "./panel.ts";
-import type { Server } from "./server.ts";
-import type { Texts } from "./texts.ts";
+import { parseChannelPath } from "../net/channel-path.ts";
+import { part } from "../element.ts";
+import { Panel, type PanelActions } from "../channel/panel.ts";
+import type { Server } from "../net/server.ts";
+import type { Texts } from "../text/texts.ts";
 
 /** Channels that an address may open: another's link is not to make a browser open connections without an end. */
 const MAX_NAMED = 8;

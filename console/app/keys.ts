@@ -1,4 +1,4 @@
-import { part } from "./element.ts";
+import { part } from "../element.ts";
 import type { Panels } from "./panels.ts";
 import type { TokenDialog } from "./token-dialog.ts";
 

@@ -1,7 +1,7 @@
 import { closingOf, type Return } from "./closing.ts";
 import type { Answer } from "./server.ts";
 import { isToken } from "./token.ts";
-import type { Word } from "./words.ts";
+import type { Word } from "../text/english.ts";
 
 /** Why there is no connection, and what may come of it. */
 export interface Reason {

@@ -1,22 +1,22 @@
-import { showChannelPath } from "./channel-path.ts";
+import { showChannelPath } from "../net/channel-path.ts";
 import { Chart } from "./chart.ts";
-import { refusesSent } from "./closing.ts";
+import { refusesSent } from "../net/closing.ts";
 import { Composer } from "./composer.ts";
-import { showPosition } from "./course.ts";
-import { button, element } from "./element.ts";
+import { showPosition } from "../net/course.ts";
+import { button, element } from "../element.ts";
 import { Entries } from "./entries.ts";
 import { Facts } from "./facts.ts";
-import { icon, type IconName } from "./icon.ts";
-import { Link, type Beginning, type LinkListener, type State } from "./link.ts";
+import { icon, type IconName } from "../icon.ts";
+import { Link, type Beginning, type LinkListener, type State } from "../net/link.ts";
 import type { Mark } from "./mark.ts";
 import { MessageLog } from "./message-log.ts";
 import { PresenceWatch } from "./presence.ts";
 import { Rate } from "./rate.ts";
 import { Sent } from "./sent.ts";
-import type { Server } from "./server.ts";
+import type { Server } from "../net/server.ts";
 import { Strip } from "./strip.ts";
-import type { Texts } from "./texts.ts";
-import type { Word } from "./words.ts";
+import type { Texts } from "../text/texts.ts";
+import type { Word } from "../text/english.ts";
 
 /** What one channel keeps on the page; `page.limit` says so. */
 const MAX_ENTRIES = 10_000;

@@ -1,8 +1,8 @@
-import { showPosition } from "./course.ts";
-import { element } from "./element.ts";
+import { showPosition } from "../net/course.ts";
+import { element } from "../element.ts";
 import type { Present } from "./presence.ts";
-import { revealedNodes } from "./sign-nodes.ts";
-import type { Texts } from "./texts.ts";
+import { revealedNodes } from "../text/sign-nodes.ts";
+import type { Texts } from "../text/texts.ts";
 
 /** Names that are shown; of more only the number. */
 const MAX_NAMES = 30;

@@ -1,4 +1,4 @@
-import { element } from "./element.ts";
+import { element } from "../element.ts";
 import { revealed } from "./signs.ts";
 
 /** Beyond it escapes are not set off: each costs an element. */

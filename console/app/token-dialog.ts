@@ -1,7 +1,7 @@
-import { dateOf } from "./clock.ts";
-import { part } from "./element.ts";
-import type { Texts } from "./texts.ts";
-import { isSendable, isToken, readToken, trimToken } from "./token.ts";
+import { dateOf } from "../text/clock.ts";
+import { part } from "../element.ts";
+import type { Texts } from "../text/texts.ts";
+import { isSendable, isToken, readToken, trimToken } from "../net/token.ts";
 
 /** Where a token is entered. It is kept in this page's memory alone, and goes when the page does. */
 export class TokenDialog {

@@ -1,4 +1,4 @@
-import type { Word } from "./words.ts";
+import type { Word } from "../text/english.ts";
 
 /** Whether a client comes back after a close, and when. */
 export type Return = "at-once" | "later" | "with-token" | "never";

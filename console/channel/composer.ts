@@ -1,7 +1,7 @@
-import { element } from "./element.ts";
-import { showBytes } from "./hex.ts";
-import { icon } from "./icon.ts";
-import type { Texts } from "./texts.ts";
+import { element } from "../element.ts";
+import { showBytes } from "../text/hex.ts";
+import { icon } from "../icon.ts";
+import type { Texts } from "../text/texts.ts";
 
 /** From here on the size of what is written is shown. */
 const SHOWN_BYTES = 1024;
