@@ -23,8 +23,13 @@ type Events = SocketEvents<string | ArrayBuffer, BrowserEnd>;
 
 /** Longest time from the request to the first frame, in milliseconds. */
 const OPENING_MS = 10_000;
-/** Shape of a JSON Web Token (RFC 7519), which may stand in a subprotocol. An API key may not. */
+/** Shape of a JSON Web Token (RFC 7519). */
 const TOKEN = /^[\w-]+\.[\w-]+\.[\w-]*$/;
+
+/** A JSON Web Token may stand in a subprotocol. An API key is none, and may not. */
+export function isToken(text: string): boolean {
+  return TOKEN.test(text);
+}
 
 /**
  * Opens sockets where `WebSocket` and `fetch` are all there is: browsers, Bun, Deno, Node 22. A `WebSocket` shows no headers, neither of
@@ -88,7 +93,7 @@ export class BrowserSockets implements Sockets<string | ArrayBuffer, BrowserEnd>
     const url = new URL(this.#options.server + target);
     url.protocol = url.protocol.replace("http", "ws");
     // A browser's WebSocket carries no headers: the token goes beside the subprotocol.
-    const socket = new WebSocket(url, TOKEN.test(token) ? ["lockstep", `lockstep.token.${token}`] : []);
+    const socket = new WebSocket(url, isToken(token) ? ["lockstep", `lockstep.token.${token}`] : []);
     socket.binaryType = "arraybuffer";
     const timer = setTimeout(() => socket.close(), OPENING_MS);
     let begun = false;
@@ -123,7 +128,7 @@ export class BrowserSockets implements Sockets<string | ArrayBuffer, BrowserEnd>
     if (answer.problem === "malformed-request") this.#history = undefined;
     if (answer.status !== 426) return answer;
     // A plain request may use an API key, which no WebSocket of a browser can.
-    if (token !== "" && !TOKEN.test(token)) return { ...answer, status: 401 };
+    if (token !== "" && !isToken(token)) return { ...answer, status: 401 };
     // The upgrade may succeed now, unless Redis is away, which is checked after it.
     const ready = await ask(`${server}readyz`, token);
     return ready.status === 503 ? ready : { ...answer, status: undefined };

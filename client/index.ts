@@ -1,4 +1,4 @@
-export { BrowserSockets, type BrowserEnd, type BrowserSocketsOptions } from "./browser-sockets.ts";
+export { BrowserSockets, isToken, type BrowserEnd, type BrowserSocketsOptions } from "./browser-sockets.ts";
 export {
   Channel,
   type Beginning,

@@ -1,7 +1,8 @@
-import { dateOf } from "../text/clock.ts";
+import { isToken } from "../../client/index.ts";
+import { dateOf } from "../text/display.ts";
 import { part } from "../element.ts";
 import type { Texts } from "../text/texts.ts";
-import { isSendable, isToken, readToken, trimToken } from "../net/token.ts";
+import { isSendable, readToken, trimToken } from "../net/token.ts";
 
 /** Where a token is entered. It is kept in this page's memory alone, and goes when the page does. */
 export class TokenDialog {

@@ -1,5 +1,4 @@
-import { element } from "../element.ts";
-import { svg } from "../icon.ts";
+import { element, svg } from "../element.ts";
 import type { Rate } from "./rate.ts";
 import type { Texts } from "../text/texts.ts";
 

@@ -1,6 +1,5 @@
-import { element } from "../element.ts";
-import { showBytes } from "../text/hex.ts";
-import { icon } from "../icon.ts";
+import { element, icon } from "../element.ts";
+import { showBytes } from "../text/display.ts";
 import type { Texts } from "../text/texts.ts";
 
 /** From here on the size of what is written is shown. */

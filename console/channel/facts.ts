@@ -1,7 +1,6 @@
-import { showPosition } from "../net/course.ts";
-import { element } from "../element.ts";
+import { showPosition } from "../text/display.ts";
+import { element, revealedNodes } from "../element.ts";
 import type { Present } from "./presence.ts";
-import { revealedNodes } from "../text/sign-nodes.ts";
 import type { Texts } from "../text/texts.ts";
 
 /** Names that are shown; of more only the number. */
@@ -36,10 +35,10 @@ export class Facts {
     this.#names.title = this.#names.textContent;
   }
 
-  /** @param history undefined while nobody knows */
-  showPosition(position: string | undefined, history: boolean | undefined): void {
+  /** @param history undefined until the server was asked */
+  showPosition(position: string | null, history: boolean | undefined): void {
     this.#position.title = position ?? "";
-    if (position !== undefined) this.#texts.put(this.#position, "text", "facts.position", showPosition(position));
+    if (position !== null) this.#texts.put(this.#position, "text", "facts.position", showPosition(position));
     else if (history === false) this.#texts.put(this.#position, "text", "facts.noHistory");
     else this.#position.replaceChildren();
   }

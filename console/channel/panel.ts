@@ -1,14 +1,12 @@
+import { Channel, type BrowserEnd, type BrowserSockets, type ChannelListener, type Start, type State } from "../../client/index.ts";
 import { showChannelPath } from "../net/channel-path.ts";
 import { Chart } from "./chart.ts";
-import { refusesSent } from "../net/closing.ts";
+import { reasonOf, type Reason } from "../net/reason.ts";
 import { Composer } from "./composer.ts";
-import { showPosition } from "../net/course.ts";
-import { button, element } from "../element.ts";
-import { Entries } from "./entries.ts";
+import { showPosition } from "../text/display.ts";
+import { button, element, icon, type IconName } from "../element.ts";
+import { Entries, type Mark } from "./entries.ts";
 import { Facts } from "./facts.ts";
-import { icon, type IconName } from "../icon.ts";
-import { Link, type Beginning, type LinkListener, type State } from "../net/link.ts";
-import type { Mark } from "./mark.ts";
 import { MessageLog } from "./message-log.ts";
 import { PresenceWatch } from "./presence.ts";
 import { Rate } from "./rate.ts";
@@ -35,14 +33,16 @@ export interface PanelActions {
 }
 
 /** One channel on the page. */
-export class Panel implements LinkListener {
+export class Panel implements ChannelListener<string | ArrayBuffer, BrowserEnd> {
   readonly path: string;
   readonly node: HTMLElement;
   readonly #texts: Texts;
   readonly #entries = new Entries(MAX_ENTRIES, MAX_BYTES);
   readonly #rate = new Rate(RATE_SECONDS, Date.now());
   readonly #sent = new Sent();
-  readonly #link: Link;
+  readonly #server: Server;
+  readonly #sockets: BrowserSockets;
+  readonly #channel: Channel<string | ArrayBuffer, BrowserEnd>;
   readonly #log: MessageLog;
   readonly #chart: Chart;
   readonly #facts: Facts;
@@ -61,7 +61,9 @@ export class Panel implements LinkListener {
     this.path = path;
     this.#actions = actions;
     this.#texts = texts;
-    this.#link = new Link(path, actions.recent(), server, this);
+    this.#server = server;
+    this.#sockets = server.sockets(path);
+    this.#channel = new Channel(this.#sockets, this, { recent: actions.recent() });
     this.#log = new MessageLog(name, this.#entries, texts, () => this.#showPace());
     this.#chart = new Chart(this.#rate, texts);
     this.#facts = new Facts(texts);
@@ -71,9 +73,9 @@ export class Panel implements LinkListener {
     this.#pace = button("tool", () => this.togglePace());
     this.#replay = this.#tool("replay", "panel.replay", () => {
       this.#clear();
-      this.#link.replay(actions.recent());
+      this.#channel.restart(actions.recent());
     });
-    this.#leave = this.#tool("leave", "panel.leave", () => this.#link.leave());
+    this.#leave = this.#tool("leave", "panel.leave", () => this.#channel.close());
     const clear = this.#tool("clear", "panel.clear", () => this.#clear());
     const close = this.#tool("close", "panel.close", () => actions.close(this));
     const title = element("h2", "", element("bdi", "", name));
@@ -88,32 +90,32 @@ export class Panel implements LinkListener {
   }
 
   connect(): void {
-    this.#link.connect();
+    this.#channel.connect();
   }
 
   /** Connects now where it waits to. */
   retry(): void {
-    if (this.#link.state.at === "waiting") this.#link.connect();
+    if (this.#channel.state.at === "waiting") this.#channel.connect();
   }
 
   /** The server takes clients again. */
   hurry(): void {
-    this.#link.hurry();
+    this.#channel.hurry();
   }
 
   /** Goes on with another token; nothing is missed where the channel keeps history. Who has left stays away. */
   renew(): void {
-    const { state } = this.#link;
-    if (state.at !== "stopped" || state.reason.word !== "closed.here") this.#link.connect();
+    const { state } = this.#channel;
+    if (state.at !== "closed" || state.end !== undefined) this.#channel.connect();
   }
 
   abandon(): void {
-    this.#link.abandon();
+    this.#channel.abandon({ code: 1006 });
   }
 
   /** Ends it for good. */
   end(): void {
-    this.#link.leave();
+    this.#channel.close();
     this.#presence.stop();
     this.node.remove();
   }
@@ -134,35 +136,36 @@ export class Panel implements LinkListener {
   tick(nowMs: number): void {
     this.#chart.draw(nowMs);
     this.#strip.tick(nowMs);
-    this.#facts.showPosition(this.#link.position, this.#link.history);
+    this.#facts.showPosition(this.#channel.position, this.#sockets.history);
     this.#texts.put(this.#replay, "label", "panel.replay", String(this.#actions.recent()));
     this.#texts.put(this.#replay, "hint", "panel.replay", String(this.#actions.recent()));
   }
 
-  changed(state: State): void {
+  changed(state: State<BrowserEnd>): void {
+    const reason = "end" in state ? reasonOf(state.end, this.#server.token) : undefined;
     this.node.dataset["state"] = state.at;
     this.#texts.put(this.#state, "text", `state.${state.at}`);
-    this.#strip.show(state);
+    this.#strip.show(state, reason);
     this.#composer.open = state.at === "open";
-    this.#leave.disabled = state.at === "stopped";
+    this.#leave.disabled = state.at === "closed";
     if (state.at === "open") {
       this.#presence.start();
       this.#wasOpen = true;
     } else {
       this.#presence.stop();
       this.#facts.showPresent(undefined);
-      if (this.#wasOpen) this.#lost(state);
+      if (this.#wasOpen) this.#lost(state, reason);
       this.#wasOpen = false;
     }
   }
 
-  began({ position, resumed, anew, returning }: Beginning): void {
-    this.#replay.hidden = this.#link.history === false;
+  started({ position, since, returning, gap }: Start): void {
+    this.#replay.hidden = this.#sockets.history === false;
     if (!returning) {
       this.#mark("plain", position === null ? "mark.joined" : "mark.joinedAt", ...(position === null ? [] : [showPosition(position)]));
     } else if (position === null) this.#mark("warn", "mark.noHistory");
-    else if (resumed === true) this.#mark("good", "mark.resumed");
-    else this.#mark("warn", anew ? "mark.anew" : "mark.gap");
+    else if (gap) this.#mark("warn", since !== null && epochOf(since) !== epochOf(position) ? "mark.anew" : "mark.gap");
+    else this.#mark("good", "mark.resumed");
     this.#markUnconfirmed();
   }
 
@@ -173,17 +176,16 @@ export class Panel implements LinkListener {
     this.#log.changed();
   }
 
-  #lost(state: State): void {
+  #lost(state: State<BrowserEnd>, reason: Reason | undefined): void {
     this.#sent.lost(Date.now());
-    if (state.at !== "waiting" && state.at !== "stopped") return;
-    if (state.reason.word === "closed.here") return;
+    if (reason === undefined || reason.word === "closed.here") return;
     this.#actions.lost();
-    const { word, code } = state.reason;
+    const { word, code, refusesSent } = reason;
     this.#add({ tone: "warn", word, atMs: Date.now(), ...(code === undefined ? {} : { code }) });
     const unsent = this.#sent.lastDoubtful;
-    if (code !== undefined && refusesSent(code) && unsent !== undefined) this.#composer.restore(unsent);
-    // Nobody may come back to read it.
-    if (state.at === "stopped") this.#markUnconfirmed();
+    if (refusesSent === true && unsent !== undefined) this.#composer.restore(unsent);
+    // The reader may never connect again.
+    if (state.at === "closed") this.#markUnconfirmed();
   }
 
   #markUnconfirmed(): void {
@@ -191,7 +193,7 @@ export class Panel implements LinkListener {
   }
 
   #send(text: string): boolean {
-    const isSent = this.#link.send(text);
+    const isSent = this.#channel.send(text);
     if (isSent) {
       this.#sent.add(text, Date.now());
       // Who sends wants to see it come.
@@ -225,4 +227,8 @@ export class Panel implements LinkListener {
     for (const place of ["label", "hint"] as const) this.#texts.put(node, place, word);
     return node;
   }
+}
+
+function epochOf(position: string): string {
+  return position.slice(0, position.indexOf("-"));
 }

@@ -39,8 +39,8 @@ export class PresenceWatch {
     if (document.visibilityState === "visible") {
       const answer = await this.#server.ask(`presence/${this.#path}`);
       if (round !== this.#round) return;
-      if (answer?.problem === "no-presence") this.#told = false;
-      this.#show(answer?.status === 200 ? read(answer.body) : undefined);
+      if (answer.problem === "no-presence") this.#told = false;
+      this.#show(answer.status === 200 ? read(answer.body) : undefined);
     }
     this.#timer = setTimeout(() => void this.#look(round), INTERVAL_MS);
   }

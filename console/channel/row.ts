@@ -1,12 +1,8 @@
-import { clockOf, dateOf } from "../text/clock.ts";
+import { clockOf, dateOf, hexDump, showBytes, showPosition } from "../text/display.ts";
 import { copyButton } from "../text/copying.ts";
-import { showPosition } from "../net/course.ts";
-import { button, element } from "../element.ts";
-import type { Arrival } from "./entries.ts";
-import { hexDump, showBytes } from "../text/hex.ts";
-import type { Mark } from "./mark.ts";
+import { button, element, revealedNodes } from "../element.ts";
+import type { Arrival, Mark } from "./entries.ts";
 import { prettyJson, type Piece } from "../text/pretty-json.ts";
-import { revealedNodes } from "../text/sign-nodes.ts";
 import { revealedText } from "../text/signs.ts";
 import type { Texts } from "../text/texts.ts";
 

@@ -1,9 +1,8 @@
 import { quotePattern } from "../net/channel-path.ts";
+import type { BrowserEnd, State } from "../../client/index.ts";
 import { copyButton } from "../text/copying.ts";
-import { button, element } from "../element.ts";
-import type { State } from "../net/link.ts";
+import { button, element, revealedNodes } from "../element.ts";
 import type { Reason } from "../net/reason.ts";
-import { revealedNodes } from "../text/sign-nodes.ts";
 import type { Texts } from "../text/texts.ts";
 
 export interface StripActions {
@@ -28,16 +27,15 @@ export class Strip {
     this.node.hidden = true;
   }
 
-  show(state: State): void {
+  show(state: State<BrowserEnd>, reason: Reason | undefined): void {
     this.#dueMs = state.at === "waiting" ? state.dueMs : undefined;
     // What it said stays while a next try runs, so that nothing flickers.
     if (state.at === "connecting") return;
     this.node.hidden = state.at === "open";
-    if (state.at === "open") return;
-    const { reason } = state;
+    if (reason === undefined) return;
     this.node.dataset["tone"] = reason.word === "closed.here" ? "plain" : state.at === "waiting" ? "warn" : "bad";
     this.node.replaceChildren(this.#words(reason), this.#buttons(state, reason));
-    if (reason.comeBack === "with-token") this.node.append(this.#advice());
+    if (reason.asksToken === true) this.node.append(this.#advice());
     this.tick(Date.now());
   }
 
@@ -63,10 +61,10 @@ export class Strip {
     return words;
   }
 
-  #buttons(state: State, { comeBack }: Reason): HTMLElement {
+  #buttons(state: State<BrowserEnd>, { asksToken }: Reason): HTMLElement {
     const row = element("p", "actions");
     if (state.at === "waiting") row.append(this.#countdown);
-    if (comeBack === "with-token") row.append(this.#button("strip.token", this.#actions.askToken));
+    if (asksToken === true) row.append(this.#button("strip.token", this.#actions.askToken));
     row.append(this.#button(state.at === "waiting" ? "strip.now" : "strip.connect", this.#actions.connect));
     return row;
   }

@@ -1,4 +1,5 @@
-import type { Answer, Server } from "./server.ts";
+import type { Answer } from "../../client/ask.ts";
+import type { Server } from "./server.ts";
 import type { Word } from "../text/english.ts";
 
 export type Health = "asking" | "ready" | "bus" | "draining" | "notReady" | "away";
@@ -43,7 +44,7 @@ export class Pulse {
     if (document.visibilityState === "visible") {
       const answer = await this.#server.ask("readyz", PATIENCE_MS);
       if (round !== this.#round) return;
-      this.#silent = answer === undefined ? this.#silent + 1 : 0;
+      this.#silent = answer.status === undefined ? this.#silent + 1 : 0;
       const before = this.#health;
       this.#health = healthOf(answer);
       this.#actions.show(this.#health);
@@ -54,8 +55,8 @@ export class Pulse {
   }
 }
 
-function healthOf(answer: Answer | undefined): Health {
-  if (answer === undefined) return "away";
+function healthOf(answer: Answer): Health {
+  if (answer.status === undefined) return "away";
   if (answer.status === 200) return "ready";
   return ({ "bus-away": "bus", draining: "draining" } as const)[answer.problem] ?? "notReady";
 }

@@ -1,57 +1,73 @@
-import { closingOf, type Return } from "./closing.ts";
-import type { Answer } from "./server.ts";
-import { isToken } from "./token.ts";
+import { isToken, type BrowserEnd } from "../../client/index.ts";
 import type { Word } from "../text/english.ts";
 
-/** Why there is no connection, and what may come of it. */
+/** Why there is no connection, in words for people. */
 export interface Reason {
   readonly word: Word;
   readonly values?: readonly string[];
-  /** What the server said of it, in its own words. */
-  readonly detail?: string;
+  /** The server's own words. */
+  readonly detail?: string | undefined;
+  /** Close code. */
   readonly code?: number;
-  readonly comeBack: Return;
+  /** Another token may help. */
+  readonly asksToken?: boolean;
+  /** The last message was the cause, and did not arrive. */
+  readonly refusesSent?: boolean;
 }
 
-export const unreachable: Reason = { word: "refused.unreachable", comeBack: "at-once" };
+/** 1005 and 1006 are the browser's own (RFC 6455 §7.1.5). */
+const closings: Readonly<Record<number, Omit<Reason, "code">>> = {
+  1001: { word: "closed.draining" },
+  1002: { word: "closed.brokenFrame" },
+  1003: { word: "closed.binary", refusesSent: true },
+  1005: { word: "closed.lost" },
+  1006: { word: "closed.lost" },
+  1007: { word: "closed.text", refusesSent: true },
+  1008: { word: "closed.tooFast", refusesSent: true },
+  1009: { word: "closed.tooLarge", refusesSent: true },
+  1011: { word: "closed.fault" },
+  1013: { word: "closed.gap" },
+  3000: { word: "closed.expired", asksToken: true },
+  3003: { word: "closed.forbidden", refusesSent: true },
+};
 
-export function reasonOfClose(code: number, said: string): Reason {
-  const { word, comeBack } = closingOf(code);
-  return { word, comeBack, ...(said === "" ? {} : { detail: said }), code };
+/** @param end undefined after the reader has left the channel */
+export function reasonOf(end: BrowserEnd | undefined, token: string): Reason {
+  if (end === undefined) return { word: "closed.here" };
+  const { code, detail } = end;
+  if (code === undefined) return reasonOfRefusal(end, token);
+  return { ...(closings[code] ?? { word: "closed.other" }), detail, code };
 }
 
-/** What a refusal means. A WebSocket does not tell a page why it was refused, so the same is asked for without an upgrade. */
-export function reasonOfRefusal({ status, problem, detail }: Answer, token: string): Reason {
+function reasonOfRefusal({ status, problem, detail }: BrowserEnd, token: string): Reason {
   // Of what the page sends only a token can be that long (RFC 6585 §5).
-  if (status === 431 && token !== "") return { word: "refused.longToken", comeBack: "with-token" };
-  switch (problem) {
+  if (status === 431 && token !== "") return { word: "refused.longToken", asksToken: true };
+  switch (problem ?? "") {
     case "unauthorized":
     case "token-expired":
-      if (token === "") return { word: "refused.noToken", comeBack: "with-token" };
-      return { word: isToken(token) ? "refused.badToken" : "refused.notToken", comeBack: "with-token" };
+      if (token === "") return { word: "refused.noToken", asksToken: true };
+      return { word: isToken(token) ? "refused.badToken" : "refused.notToken", asksToken: true };
     case "forbidden":
-      return { word: "refused.forbidden", detail, comeBack: "with-token" };
+      return { word: "refused.forbidden", detail, asksToken: true };
     case "foreign-origin":
-      return { word: "refused.origin", comeBack: "never" };
+      return { word: "refused.origin" };
     case "no-channel":
-      return { word: "refused.noChannel", comeBack: "never" };
+      return { word: "refused.noChannel" };
     case "malformed-path":
-      return { word: "refused.path", detail, comeBack: "never" };
-    // What it was asked for does not fit: a configuration was read anew.
+      return { word: "refused.path", detail };
     case "malformed-request":
-      return { word: "refused.changed", detail, comeBack: "later" };
+      return { word: "refused.changed", detail };
     case "bus-away":
-      return { word: "refused.bus", comeBack: "later" };
+      return { word: "refused.bus" };
     case "draining":
-      return { word: "refused.draining", comeBack: "at-once" };
+      return { word: "refused.draining" };
     case "too-many-connections":
     case "too-many-connections-of-address":
-      return { word: "refused.many", comeBack: "later" };
+      return { word: "refused.many" };
     case "upgrade-required":
-      // By it a plain request would be let in; an API key is good for those, and for no WebSocket.
-      if (token !== "" && !isToken(token)) return { word: "refused.notToken", comeBack: "with-token" };
-      return { word: "refused.silent", comeBack: "later" };
+      return status === 401 ? { word: "refused.notToken", asksToken: true } : { word: "refused.silent" };
     default:
-      return { word: "refused.other", values: [String(status)], detail, comeBack: status >= 500 ? "later" : "never" };
+      if (status === undefined) return { word: "refused.unreachable" };
+      return { word: "refused.other", values: [String(status)], detail };
   }
 }

@@ -4,19 +4,12 @@ export interface TokenSaying {
   readonly expiresMs: number | undefined;
 }
 
-const COMPACT = /^[\w-]+\.[\w-]+\.[\w-]*$/;
-
 /** What a header can carry as a bearer token (RFC 6750 §2.1): a JSON Web Token, or an API key. */
 const BEARER = /^[\w.~+/-]+=*$/;
 
 /** What a person pasted, without what may stand before it. */
 export function trimToken(typed: string): string {
   return typed.trim().replace(/^bearer\s+/i, "");
-}
-
-/** Whether a text can be a JSON Web Token (RFC 7519), and so can stand in a subprotocol. An API key is none. */
-export function isToken(text: string): boolean {
-  return COMPACT.test(text);
 }
 
 /** Whether a text can be sent as a token at all. With another a browser sends nothing, which looks like a server that is away. */

@@ -33,7 +33,7 @@ export const chinese: Readonly<Record<Word, string>> = {
   "state.connecting": "连接中",
   "state.open": "已连接",
   "state.waiting": "已断开",
-  "state.stopped": "已关闭",
+  "state.closed": "已关闭",
   "strip.again": "{0} 秒后重试。",
   "strip.now": "立即重试",
   "strip.connect": "连接",

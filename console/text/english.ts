@@ -33,7 +33,7 @@ export const english = {
   "state.connecting": "connecting",
   "state.open": "open",
   "state.waiting": "lost",
-  "state.stopped": "closed",
+  "state.closed": "closed",
   "strip.again": "Trying again in {0} s.",
   "strip.now": "Try now",
   "strip.connect": "Connect",
