@@ -1,6 +1,6 @@
-import { revealed } from "./text/signs.ts";
+import { revealed } from "./text/revealed.ts";
 
-/** A new element with its class and what stands in it. Texts are texts: nothing on this page is ever parsed as markup. */
+/** Creates an element with a class and children. Strings become text nodes: nothing on this page is ever parsed as markup. */
 export function element<K extends keyof HTMLElementTagNameMap>(
   tag: K,
   className: string,
@@ -12,7 +12,7 @@ export function element<K extends keyof HTMLElementTagNameMap>(
   return node;
 }
 
-/** A button that submits nothing. */
+/** Creates a button that submits nothing. */
 export function button(className: string, onClick: () => void, ...children: (Node | string)[]): HTMLButtonElement {
   const node = element("button", className, ...children);
   node.type = "button";
@@ -20,14 +20,14 @@ export function button(className: string, onClick: () => void, ...children: (Nod
   return node;
 }
 
-/** An element that stands in the page from the start. */
-export function part<T extends Element>(id: string, kind: abstract new () => T): T {
+/** Finds an element of index.html. */
+export function byId<T extends Element>(id: string, kind: abstract new () => T): T {
   const node = document.getElementById(id);
   if (!(node instanceof kind)) throw new Error(`the page has no ${id}`);
   return node;
 }
 
-/** Drawn on a field of 16 by 16. */
+/** Paths on a field of 16 by 16. */
 const shapes = {
   pause: "M5.5 3.5v9M10.5 3.5v9",
   follow: "M8 3v9M4 8.5l4 4 4-4",
@@ -49,15 +49,15 @@ export function svg(tag: "svg" | "path", attributes: Readonly<Record<string, str
   return node;
 }
 
-/** For the eye alone: what bears it has a name. */
+/** Creates an icon that is hidden from screen readers: its button has a name. */
 export function icon(name: IconName): SVGElement {
   return svg("svg", { class: "icon", viewBox: "0 0 16 16", "aria-hidden": "true" }, svg("path", { d: shapes[name] }));
 }
 
-/** Beyond it escapes are not set off: each costs an element. */
+/** Most pieces that get an element each. */
 const MAX_SET_OFF = 1000;
 
-/** A text as nodes, with its unseen signs as escapes that are set off. */
+/** Converts a text into nodes, with hidden characters as highlighted escapes. */
 export function revealedNodes(text: string): (Node | string)[] {
   const pieces = revealed(text);
   if (pieces.length > MAX_SET_OFF) return [pieces.map((piece) => piece.text).join("")];

@@ -9,7 +9,7 @@ import { prettyJson } from "../console/text/pretty-json.ts";
 import { Rate } from "../console/channel/rate.ts";
 import { reasonOf } from "../console/net/reason.ts";
 import { Sent } from "../console/channel/sent.ts";
-import { revealed, revealedText } from "../console/text/signs.ts";
+import { revealed, revealedText } from "../console/text/revealed.ts";
 import { isSendable, readToken, trimToken } from "../console/net/token.ts";
 import { english } from "../console/text/english.ts";
 import { Pattern } from "../src/access/pattern.ts";

@@ -1,14 +1,14 @@
-import type { Tongue } from "../text/texts.ts";
+import type { Language } from "../text/texts.ts";
 
 export type Theme = "auto" | "light" | "dark";
 
-/** What a person has chosen for the page, kept in the browser. Where it may not keep anything, it is chosen anew each time. */
+/** Reads the chosen colours. Choices are kept in the browser; where it keeps nothing, they last as long as the page. */
 export function readTheme(): Theme {
   const theme = read("theme");
   return theme === "light" || theme === "dark" ? theme : "auto";
 }
 
-export function readTongue(): Tongue {
+export function readLanguage(): Language {
   const tongue = read("tongue");
   if (tongue === "en" || tongue === "zh") return tongue;
   return navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en";
@@ -18,7 +18,7 @@ export function keep(name: "theme" | "tongue", value: string): void {
   try {
     localStorage.setItem(`lockstep.${name}`, value);
   } catch {
-    // Then it holds for as long as the page does.
+    // The browser keeps nothing.
   }
 }
 

@@ -1,13 +1,13 @@
-import { part } from "../element.ts";
+import { byId } from "../element.ts";
 import type { Panels } from "./panels.ts";
 import type { TokenDialog } from "./token-dialog.ts";
 
-/** Single keys, where nobody writes; Escape goes from a field to the messages. */
+/** Handles single keys outside of text fields. Escape moves the focus from a field to the messages. */
 export function listenForKeys(panels: Panels, tokens: TokenDialog): void {
-  const help = part("help", HTMLDialogElement);
+  const help = byId("help", HTMLDialogElement);
   const acts: Readonly<Record<string, () => void>> = {
     "?": () => help.showModal(),
-    "/": () => part("channel", HTMLInputElement).select(),
+    "/": () => byId("channel", HTMLInputElement).select(),
     t: () => tokens.open(),
     p: () => panels.active?.togglePace(),
   };
@@ -26,6 +26,6 @@ export function listenForKeys(panels: Panels, tokens: TokenDialog): void {
     event.preventDefault();
     act();
   });
-  part("help-open", HTMLButtonElement).addEventListener("click", () => help.showModal());
-  part("help-close", HTMLButtonElement).addEventListener("click", () => help.close());
+  byId("help-open", HTMLButtonElement).addEventListener("click", () => help.showModal());
+  byId("help-close", HTMLButtonElement).addEventListener("click", () => help.close());
 }

@@ -1,36 +1,36 @@
 /**
- * The console: a page that is the server's own client. Plain modules without a framework: most of it is a log that only grows, where a
- * virtual DOM would compare what never changes, and all of it fits into the executable as one page of some kilobytes.
+ * The console: the server's own client, as a page. It uses no framework: most of it is a log that only grows, and a virtual DOM would
+ * compare what never changes. The executable holds all of it as one page of some kilobytes.
  */
-import { keep, readTheme, readTongue, type Theme } from "./choices.ts";
-import { part } from "../element.ts";
+import { keep, readTheme, readLanguage, type Theme } from "./choices.ts";
+import { byId } from "../element.ts";
 import { listenForKeys } from "./keys.ts";
 import { Panels } from "./panels.ts";
-import { Pulse, wordOfHealth } from "../net/pulse.ts";
+import { HealthWatch, textOfHealth } from "../net/health-watch.ts";
 import { Server } from "../net/server.ts";
 import { Texts } from "../text/texts.ts";
 import { TokenDialog } from "./token-dialog.ts";
 
-const texts = new Texts(readTongue());
+const texts = new Texts(readLanguage());
 const server = new Server(location.href);
 const tokens = new TokenDialog(texts, (token) => {
   server.token = token;
   for (const panel of panels.all) panel.renew();
 });
-const panels = new Panels(server, texts, { askToken: () => tokens.open(), lost: () => pulse.start() });
-const health = part("health", HTMLElement);
-const pulse = new Pulse(server, {
+const panels = new Panels(server, texts, { askToken: () => tokens.open(), lost: () => watch.start() });
+const health = byId("health", HTMLElement);
+const watch = new HealthWatch(server, {
   show: (is) => {
     health.dataset["is"] = is;
-    texts.put(part("health-text", HTMLElement), "text", wordOfHealth(is));
+    texts.put(byId("health-text", HTMLElement), "text", textOfHealth(is));
   },
   welcome: () => panels.all.forEach((panel) => panel.hurry()),
   giveUp: () => panels.all.forEach((panel) => panel.abandon()),
 });
 
-const channel = part("channel", HTMLInputElement);
-const refused = part("join-bad", HTMLElement);
-part("join", HTMLFormElement).addEventListener("submit", (event) => {
+const channel = byId("channel", HTMLInputElement);
+const refused = byId("join-bad", HTMLElement);
+byId("join", HTMLFormElement).addEventListener("submit", (event) => {
   event.preventDefault();
   const panel = panels.join(channel.value);
   refused.hidden = panel !== undefined;
@@ -43,44 +43,44 @@ for (const sample of document.querySelectorAll<HTMLElement>("[data-join]")) {
   sample.addEventListener("click", () => panels.join(sample.dataset["join"] ?? "")?.focus());
 }
 
-part("skip", HTMLAnchorElement).addEventListener("click", (event) => {
-  // Its address would be taken for the name of a channel.
+byId("skip", HTMLAnchorElement).addEventListener("click", (event) => {
+  // The hash of the link would name a channel.
   event.preventDefault();
-  part("panels", HTMLElement).focus();
+  byId("panels", HTMLElement).focus();
 });
 
 const themes: readonly Theme[] = ["auto", "light", "dark"];
 function paint(theme: Theme): void {
   document.documentElement.dataset["theme"] = theme;
-  const node = part("theme", HTMLButtonElement);
+  const node = byId("theme", HTMLButtonElement);
   for (const place of ["label", "hint"] as const) texts.put(node, place, `bar.theme.${theme}`);
 }
 let theme = readTheme();
-part("theme", HTMLButtonElement).addEventListener("click", () => {
+byId("theme", HTMLButtonElement).addEventListener("click", () => {
   theme = themes[(themes.indexOf(theme) + 1) % themes.length] ?? "auto";
   keep("theme", theme);
   paint(theme);
 });
 
-part("tongue", HTMLButtonElement).addEventListener("click", () => {
-  const other = texts.tongue === "en" ? "zh" : "en";
+byId("tongue", HTMLButtonElement).addEventListener("click", () => {
+  const other = texts.language === "en" ? "zh" : "en";
   keep("tongue", other);
-  texts.speak(other, document);
+  texts.changeLanguage(other, document);
 });
 
-/** The network may be back, or the page looked at again: what waits is tried now. */
+/** Retries what waits: the network may be back, or the page is looked at again. */
 function wake(): void {
   if (document.visibilityState !== "visible") return;
-  pulse.start();
+  watch.start();
   for (const panel of panels.all) panel.retry();
 }
 
 paint(theme);
-texts.speak(texts.tongue, document);
+texts.changeLanguage(texts.language, document);
 listenForKeys(panels, tokens);
 addEventListener("online", wake);
 document.addEventListener("visibilitychange", wake);
 addEventListener("hashchange", () => panels.joinNamed());
 panels.joinNamed();
-pulse.start();
+watch.start();
 if (panels.all.length === 0) channel.focus();

@@ -1,17 +1,17 @@
 import { parseChannelPath } from "../net/channel-path.ts";
-import { part } from "../element.ts";
+import { byId } from "../element.ts";
 import { Panel, type PanelActions } from "../channel/panel.ts";
 import type { Server } from "../net/server.ts";
 import type { Texts } from "../text/texts.ts";
 
-/** Channels that an address may open: another's link is not to make a browser open connections without an end. */
+/** Most channels that a hash opens: a stranger's link must not open connections without limit. */
 const MAX_NAMED = 8;
 
-/** The channels on the page, side by side. The page's address names them after the `#`, so that it can be passed on; a token never is in it. */
+/** The channels on the page, side by side. The page's URL names them after the `#`, so that it can be shared; it never holds a token. */
 export class Panels {
-  readonly #node = part("panels", HTMLElement);
-  readonly #empty = part("empty", HTMLElement);
-  readonly #recent = part("recent", HTMLSelectElement);
+  readonly #node = byId("panels", HTMLElement);
+  readonly #empty = byId("empty", HTMLElement);
+  readonly #recent = byId("recent", HTMLSelectElement);
   readonly #server: Server;
   readonly #texts: Texts;
   readonly #actions: Pick<PanelActions, "askToken" | "lost">;
@@ -28,12 +28,12 @@ export class Panels {
     return this.#all;
   }
 
-  /** The one that has the focus, or else the first. */
+  /** The panel with the focus, else the first. */
   get active(): Panel | undefined {
     return this.#all.find(({ node }) => node.contains(document.activeElement)) ?? this.#all[0];
   }
 
-  /** Joins a channel, or goes to it where it is there already. @returns undefined for what is no path */
+  /** Joins a channel, or scrolls to its panel. @returns undefined if the text is not a path */
   join(typed: string): Panel | undefined {
     const path = parseChannelPath(typed);
     if (path === undefined) return undefined;
@@ -55,7 +55,7 @@ export class Panels {
     return panel;
   }
 
-  /** Joins what the page's address names, while the page has fewer than an address may open. */
+  /** Joins the channels that the page's hash names, up to the limit. */
   joinNamed(): void {
     for (const path of location.hash.slice(1).split("&")) {
       if (this.#all.length >= MAX_NAMED) return;

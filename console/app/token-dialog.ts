@@ -1,16 +1,16 @@
 import { isToken } from "../../client/index.ts";
 import { dateOf } from "../text/display.ts";
-import { part } from "../element.ts";
+import { byId } from "../element.ts";
 import type { Texts } from "../text/texts.ts";
 import { isSendable, readToken, trimToken } from "../net/token.ts";
 
-/** Where a token is entered. It is kept in this page's memory alone, and goes when the page does. */
+/** Asks for a token. Only the page's memory holds it. */
 export class TokenDialog {
-  readonly #dialog = part("token-dialog", HTMLDialogElement);
-  readonly #field = part("token-field", HTMLInputElement);
-  readonly #says = part("token-says", HTMLElement);
-  readonly #opener = part("token-open", HTMLButtonElement);
-  readonly #forget = part("token-forget", HTMLButtonElement);
+  readonly #dialog = byId("token-dialog", HTMLDialogElement);
+  readonly #field = byId("token-field", HTMLInputElement);
+  readonly #says = byId("token-says", HTMLElement);
+  readonly #opener = byId("token-open", HTMLButtonElement);
+  readonly #forget = byId("token-forget", HTMLButtonElement);
   readonly #texts: Texts;
   readonly #use: (token: string) => void;
   #token = "";
@@ -21,8 +21,8 @@ export class TokenDialog {
     this.#opener.addEventListener("click", () => this.open());
     this.#field.addEventListener("input", () => this.#describe());
     this.#forget.addEventListener("click", () => this.#take(""));
-    part("token-cancel", HTMLButtonElement).addEventListener("click", () => this.#dialog.close());
-    part("token-form", HTMLFormElement).addEventListener("submit", (event) => {
+    byId("token-cancel", HTMLButtonElement).addEventListener("click", () => this.#dialog.close());
+    byId("token-form", HTMLFormElement).addEventListener("submit", (event) => {
       event.preventDefault();
       const token = trimToken(this.#field.value);
       if (token === "" || isSendable(token)) this.#take(token);
@@ -59,8 +59,8 @@ export class TokenDialog {
     else if (says === undefined) this.#texts.put(this.#says, "text", "token.unlike");
     else if (says.expiresMs !== undefined && says.expiresMs < Date.now()) this.#texts.put(this.#says, "text", "token.expired");
     else {
-      const name = says.sub ?? this.#texts.say("token.nobody");
-      const until = says.expiresMs === undefined ? this.#texts.say("token.never") : dateOf(says.expiresMs).slice(0, 19);
+      const name = says.sub ?? this.#texts.get("token.nobody");
+      const until = says.expiresMs === undefined ? this.#texts.get("token.never") : dateOf(says.expiresMs).slice(0, 19);
       this.#texts.put(this.#says, "text", "token.says", name, until);
       this.#says.dataset["tone"] = "good";
     }

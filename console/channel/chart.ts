@@ -5,7 +5,7 @@ import type { Texts } from "../text/texts.ts";
 const WIDTH = 96;
 const HEIGHT = 20;
 
-/** The rate of messages over the last minute, as a line with its area, and the number beside it. */
+/** Draws the rate of messages over the last minute, with the current rate as a number beside it. */
 export class Chart {
   readonly node: HTMLElement;
   readonly #rate: Rate;
@@ -25,7 +25,7 @@ export class Chart {
   }
 
   draw(nowMs: number): void {
-    // The second that runs is left out: it would always look like a fall.
+    // The current second is not over: it would always look like a fall.
     const counts = this.#rate.counts(nowMs).slice(0, -1);
     const peak = Math.max(...counts);
     const x = (index: number): number => (index * WIDTH) / (counts.length - 1);

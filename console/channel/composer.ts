@@ -2,10 +2,10 @@ import { element, icon } from "../element.ts";
 import { showBytes } from "../text/display.ts";
 import type { Texts } from "../text/texts.ts";
 
-/** From here on the size of what is written is shown. */
+/** Messages of this size or more have their size shown. */
 const SHOWN_BYTES = 1024;
 
-/** Where a message is written. Enter sends, Shift+Enter breaks the line. */
+/** The field for a message. Enter sends, Shift+Enter breaks the line. */
 export class Composer {
   readonly node: HTMLFormElement;
   readonly #field = element("textarea", "");
@@ -15,7 +15,7 @@ export class Composer {
   #last = "";
   #open = false;
 
-  /** @param send whether the text was taken; what was not stays in the field */
+  /** @param send returns true if it took the text; otherwise the text stays in the field */
   constructor(name: string, texts: Texts, send: (text: string) => boolean) {
     this.#send = send;
     this.#field.rows = 1;
@@ -45,7 +45,7 @@ export class Composer {
     this.#changed();
   }
 
-  /** Gives back what was sent, where nothing else was written meanwhile. */
+  /** Puts a text back into the field if that is empty. */
   restore(text: string): void {
     if (this.#field.value === "") this.#write(text);
   }
@@ -58,7 +58,7 @@ export class Composer {
   }
 
   #pressed(event: KeyboardEvent): void {
-    // Enter that ends a word of an input method (229 in Safari) is not for us.
+    // An input method ends a word with Enter (229 in Safari).
     if (event.isComposing || event.keyCode === 229) return;
     if (event.key === "Enter" && !event.shiftKey && !event.altKey) {
       event.preventDefault();

@@ -1,40 +1,40 @@
-import type { Word } from "../text/english.ts";
+import type { TextKey } from "../text/english.ts";
 
-/** What the page says between two messages: that it joined, that the line was lost, and whether anything is missing. */
+/** A note of the page between two messages: it joined, it lost the connection, messages may be missing. */
 export interface Mark {
   readonly tone: "plain" | "good" | "warn";
-  readonly word: Word;
+  readonly word: TextKey;
   readonly values?: readonly string[];
-  /** Of the close that it tells of. */
+  /** Close code of a lost connection. */
   readonly code?: number;
   readonly atMs: number;
 }
 
-/** A message as it came. */
+/** A message that arrived. */
 export interface Arrival {
   readonly data: string | ArrayBuffer;
   readonly atMs: number;
   /** Null on channels without history. */
   readonly position: string | null;
-  /** Whether it is the echo of what was sent here. */
+  /** It is the echo of a message sent here. */
   readonly own: boolean;
 }
 
-/** A line of a channel: a message, or what the page has to say between two. */
+/** A line of a channel. */
 export type Entry = { readonly number: number } & ({ readonly arrival: Arrival } | { readonly mark: Mark });
 
-/** What one channel keeps on the page: the newest, bounded by their number and by what they take. */
+/** The newest entries of a channel, bounded in number and in memory. */
 export class Entries {
   readonly #maxEntries: number;
   readonly #maxBytes: number;
   #kept: (Entry | undefined)[] = [];
-  /** Where the oldest stands in `#kept`: to shift each time would move all others. */
+  /** Index of the oldest in `#kept`; shifting the array each time would move all others. */
   #head = 0;
   #bytes = 0;
   #next = 1;
   #droppedMessages = 0;
 
-  /** @param maxBytes a character of a text counts as two, which is what it may take in memory */
+  /** @param maxBytes a character counts as two bytes, which it may take in memory */
   constructor(maxEntries: number, maxBytes: number) {
     this.#maxEntries = maxEntries;
     this.#maxBytes = maxBytes;
@@ -44,7 +44,7 @@ export class Entries {
     return this.#kept.length - this.#head;
   }
 
-  /** The number of the oldest entry, or of the one that comes next. */
+  /** Number of the oldest entry, or of the next one if there is none. */
   get first(): number {
     return this.#next - this.size;
   }
@@ -53,7 +53,7 @@ export class Entries {
     return this.#next;
   }
 
-  /** How many messages had to go. */
+  /** Count of the messages that were dropped. */
   get dropped(): number {
     return this.#droppedMessages;
   }
@@ -63,12 +63,12 @@ export class Entries {
     this.#next += 1;
     this.#kept.push(added);
     this.#bytes += bytesOf(added);
-    // The newest stays, however large.
+    // The newest entry stays, however large.
     while (this.size > 1 && (this.size > this.#maxEntries || this.#bytes > this.#maxBytes)) this.#drop();
     if (this.#head > this.#maxEntries) this.#compact();
   }
 
-  /** Those from a number on, oldest first, at most so many. */
+  /** Returns at most `most` entries from a number on, oldest first. */
   from(number: number, most: number): readonly Entry[] {
     const start = this.#head + Math.max(0, number - this.first);
     return this.#kept.slice(start, start + most).filter((entry) => entry !== undefined);
@@ -86,7 +86,7 @@ export class Entries {
     if (oldest === undefined) return;
     this.#bytes -= bytesOf(oldest);
     if ("arrival" in oldest) this.#droppedMessages += 1;
-    // What is dropped is let go of now, not when the list is next made short.
+    // Frees the memory now; `#compact` may come much later.
     this.#kept[this.#head] = undefined;
     this.#head += 1;
   }

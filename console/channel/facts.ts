@@ -3,10 +3,10 @@ import { element, revealedNodes } from "../element.ts";
 import type { Present } from "./presence.ts";
 import type { Texts } from "../text/texts.ts";
 
-/** Names that are shown; of more only the number. */
+/** Most names shown; the others are only counted. */
 const MAX_NAMES = 30;
 
-/** The line below a channel's name: who is there, and where it is. */
+/** The line below a channel's name: its members and its position. */
 export class Facts {
   readonly node: HTMLElement;
   readonly #texts: Texts;
@@ -30,8 +30,8 @@ export class Facts {
       this.#names.append(element("bdi", "", ...(id === "" ? ["“”"] : revealedNodes(id))), connections > 1 ? ` ×${connections} ` : " ");
     }
     const named = members.reduce((sum, { connections }) => sum + connections, 0);
-    if (members.length > MAX_NAMES) this.#say("facts.more", members.length - MAX_NAMES);
-    if (named > 0 && present.count > named) this.#say("facts.anonymous", present.count - named);
+    if (members.length > MAX_NAMES) this.#count("facts.more", members.length - MAX_NAMES);
+    if (named > 0 && present.count > named) this.#count("facts.anonymous", present.count - named);
     this.#names.title = this.#names.textContent;
   }
 
@@ -43,7 +43,7 @@ export class Facts {
     else this.#position.replaceChildren();
   }
 
-  #say(word: "facts.more" | "facts.anonymous", count: number): void {
+  #count(word: "facts.more" | "facts.anonymous", count: number): void {
     const node = element("span", "");
     this.#texts.put(node, "text", word, String(count));
     this.#names.append(node);

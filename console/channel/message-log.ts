@@ -1,32 +1,29 @@
 import { button, element } from "../element.ts";
 import type { Entries, Entry } from "./entries.ts";
+import { ReaderActs } from "./reader-acts.ts";
 import { markRow, messageRow } from "./row.ts";
 import type { Texts } from "../text/texts.ts";
 
-/** Lines of one block: the browser lays out and paints only blocks that are in sight (`content-visibility`). */
+/** Rows of one block: the browser lays out and paints only visible blocks (`content-visibility`). */
 const BLOCK_LINES = 100;
-/** Lines made between two pictures, so that a burst does not stop the page. */
+/** Most rows added in one animation frame, so that a burst does not stop the page. */
 const FRAME_LINES = 500;
-/** Pixels from the end that still count as being there. */
+/** Distance from the end that still counts as the end, in pixels. */
 const NEAR_END = 24;
 
-/** How long after a person's own act a scroll is theirs. */
-const ACT_MS = 1000;
-
-/** Whether new lines are shown, and if not, whether that ends when the reader comes to the end again. */
+/** `held` follows again when the reader returns to the end; `paused` does not. */
 type Pace = "following" | "held" | "paused";
 
-/** Whether a key goes to the text of an opened message, which scrolls of its own. */
+/** True inside the text of an open message, which scrolls by itself. */
 const isInMessage = (target: EventTarget | null): boolean => target instanceof Element && target.closest("pre") !== null;
 
 /**
- * The lines of a channel. Real elements in blocks, not a list of a few that are moved about: so the browser's own search, selection and
- * reading aloud work on all of them. While the reader holds it nothing moves; what comes waits in the entries.
+ * The rows of a channel. All of them are elements, in blocks, so that the browser's search, selection and screen reader work on them.
+ * While the reader holds the list nothing moves; new messages wait in the entries.
  */
 export class MessageLog {
   readonly node: HTMLElement;
   readonly #list: HTMLElement;
-  /** Holds the blocks. */
   readonly #lines = element("div", "lines");
   readonly #limit: HTMLElement;
   readonly #newer: HTMLButtonElement;
@@ -34,17 +31,14 @@ export class MessageLog {
   readonly #texts: Texts;
   readonly #onPace: () => void;
   #pace: Pace = "following";
-  /** The entry that is shown first, and the one to show next. */
+  /** Numbers of the first entry shown, and of the next one to show. */
   #shownFirst = 1;
   #next = 1;
   #isDue = false;
-  /** Where the list stood at the last look, and how high it was. */
+  /** Scroll position and height of the list at the last look. */
   #lastTop = 0;
   #lastHeight = 0;
-  /** When a person last turned the wheel, dragged or pressed a key here; while a button is down on the scroll bar, for ever. */
-  #actedMs = Number.NEGATIVE_INFINITY;
-  /** Whether that was to go back, so that a scroll to the end which still comes is of what they did before. */
-  #goesBack = false;
+  readonly #acts: ReaderActs;
 
   constructor(name: string, entries: Entries, texts: Texts, onPace: () => void) {
     this.#entries = entries;
@@ -57,18 +51,17 @@ export class MessageLog {
     this.#list = element("div", "log", this.#limit, quiet, this.#lines);
     this.#list.tabIndex = 0;
     this.#list.role = "log";
-    // A busy channel read aloud line by line would never end.
+    // A screen reader would never finish a busy channel.
     this.#list.ariaLive = "off";
     texts.put(this.#list, "label", "panel.log", name);
     this.#newer = button("newer", () => this.follow());
     this.#newer.hidden = true;
     this.#list.addEventListener("scroll", () => this.#scrolled(), { passive: true });
-    // At once: the next picture would stop a scroll that has only begun.
+    // Handled at once: the next animation frame would stop a scroll that has just begun.
     this.#list.addEventListener("wheel", ({ deltaY }) => this.#turn(deltaY), { passive: true });
-    this.#list.addEventListener("touchmove", () => this.#act(performance.now(), false), { passive: true });
-    this.#list.addEventListener("pointerdown", () => this.#press());
+    this.#acts = new ReaderActs(this.#list);
     this.#list.addEventListener("keydown", (event) => this.#key(event));
-    // Blocks get their true height when they come into sight, and what stands around the list gets more or less: both move the end.
+    // Blocks get their true height when they become visible, and the list changes its size with the page: both move the end.
     const observer = new ResizeObserver(() => this.follows && this.changed());
     for (const part of [this.#list, this.#lines]) observer.observe(part);
     this.node = element("div", "log-frame", this.#list, this.#newer);
@@ -91,7 +84,7 @@ export class MessageLog {
     this.#set("paused");
   }
 
-  /** Shows what has been added, with the browser's next picture. */
+  /** Shows new entries in the next animation frame. */
   changed(): void {
     if (this.#isDue) return;
     this.#isDue = true;
@@ -140,7 +133,7 @@ export class MessageLog {
     }
   }
 
-  /** Takes away what the entries have dropped. */
+  /** Removes the rows of dropped entries. */
   #trim(): void {
     const { first, dropped } = this.#entries;
     this.#next = Math.max(this.#next, first);
@@ -160,25 +153,14 @@ export class MessageLog {
     else this.#texts.put(this.#newer, "text", "panel.paused");
   }
 
-  /** The button may be let go of anywhere; to listen to all of the page for longer would keep a closed channel in memory. */
-  #press(): void {
-    this.#act(Number.POSITIVE_INFINITY, false);
-    const pressed = new AbortController();
-    const release = (): void => {
-      this.#actedMs = performance.now();
-      pressed.abort();
-    };
-    for (const end of ["pointerup", "pointercancel"] as const) addEventListener(end, release, { signal: pressed.signal });
-  }
-
   #scrolled(): void {
     const { scrollTop, scrollHeight, clientHeight } = this.#list;
     const isAtEnd = this.#isAtEnd;
-    const isTheirs = performance.now() - this.#actedMs < ACT_MS;
-    if (this.#pace === "held" && isAtEnd && scrollTop > this.#lastTop && !(isTheirs && this.#goesBack)) this.follow();
+    const isTheirs = this.#acts.isRecent;
+    if (this.#pace === "held" && isAtEnd && scrollTop > this.#lastTop && !(isTheirs && this.#acts.goesBack)) this.follow();
     else if (this.#pace === "following" && !isAtEnd && scrollTop < this.#lastTop - 1) {
-      // Blocks that come into sight may turn out lower than was thought, and move the end up by as much; so does no reader. The browser's
-      // own search goes far, or where nothing else moves.
+      // A block that becomes visible may be lower than estimated, which moves the end up by as much. A reader, or the browser's search,
+      // moves further, or while the height stays.
       const shrunk = Math.max(0, this.#lastHeight - scrollHeight);
       const isFar = this.#lastTop - scrollTop - shrunk > clientHeight;
       if (isTheirs || scrollHeight === this.#lastHeight || isFar) this.#hold();
@@ -198,9 +180,9 @@ export class MessageLog {
     this.#lastHeight = this.#list.scrollHeight;
   }
 
-  /** The wheel, up or down; or sideways, which is nothing here. */
+  /** Follows the wheel up and down; sideways does nothing. */
   #turn(deltaY: number): void {
-    this.#act(performance.now(), deltaY < 0);
+    this.#acts.add(deltaY < 0);
     if (deltaY < 0) this.#holdUnlessWhole();
     else if (deltaY > 0) this.#releaseAtEnd();
   }
@@ -208,10 +190,10 @@ export class MessageLog {
   #key(event: KeyboardEvent): void {
     const { key, shiftKey, target } = event;
     const goesBack = /^(?:Home|PageUp|ArrowUp)$/.test(key) || (key === " " && shiftKey);
-    this.#act(performance.now(), goesBack);
+    this.#acts.add(goesBack);
     if (goesBack) this.#holdUnlessWhole();
     else if (key === "End" && !shiftKey && this.#pace !== "paused" && !isInMessage(target)) {
-      // The browser's own way there would go on under the next key.
+      // The browser's own smooth scroll would continue under the next key.
       event.preventDefault();
       this.follow();
       this.#toEnd();
@@ -219,23 +201,18 @@ export class MessageLog {
     this.#walk(event);
   }
 
-  #act(actedMs: number, goesBack: boolean): void {
-    this.#actedMs = actedMs;
-    this.#goesBack = goesBack;
-  }
-
-  /** Where all is in sight there is nothing to go back to. */
+  /** A list that is visible as a whole has nothing to go back to. */
   #holdUnlessWhole(): void {
     if (this.#list.scrollHeight > this.#list.clientHeight) this.#hold();
   }
 
-  /** A message was opened, which is to stay where it is, or closed again. */
+  /** Keeps an open message in its place. */
   #toggled(isOpen: boolean): void {
     if (isOpen) this.#hold();
     else this.#releaseAtEnd();
   }
 
-  /** Who is at the end cannot scroll there. */
+  /** Follows again at the end, where no scroll is possible. */
   #releaseAtEnd(): void {
     if (this.#pace === "held" && this.#isAtEnd) this.follow();
   }
@@ -252,7 +229,7 @@ export class MessageLog {
     this.#onPace();
   }
 
-  /** Arrow keys go from message to message. */
+  /** Moves from message to message with the arrow keys. */
   #walk(event: KeyboardEvent): void {
     const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
     if (step === undefined || isInMessage(event.target)) return;

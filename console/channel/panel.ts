@@ -14,21 +14,21 @@ import { Sent } from "./sent.ts";
 import type { Server } from "../net/server.ts";
 import { Strip } from "./strip.ts";
 import type { Texts } from "../text/texts.ts";
-import type { Word } from "../text/english.ts";
+import type { TextKey } from "../text/english.ts";
 
-/** What one channel keeps on the page; `page.limit` says so. */
+/** Bounds of one channel on the page; the text `page.limit` names them. */
 const MAX_ENTRIES = 10_000;
 const MAX_BYTES = 64 * 1024 * 1024;
 const RATE_SECONDS = 61;
-/** What of an unconfirmed text is named. */
+/** Most characters shown of an unconfirmed text. */
 const NAMED_CHARACTERS = 80;
 
 export interface PanelActions {
   readonly askToken: () => void;
   readonly close: (panel: Panel) => void;
-  /** The connection has ended, though nobody here has ended it. */
+  /** The connection was lost. */
   readonly lost: () => void;
-  /** How many messages a replay is for. */
+  /** Count of messages to replay. */
   readonly recent: () => number;
 }
 
@@ -93,17 +93,17 @@ export class Panel implements ChannelListener<string | ArrayBuffer, BrowserEnd> 
     this.#channel.connect();
   }
 
-  /** Connects now where it waits to. */
+  /** Ends a wait and connects now. */
   retry(): void {
     if (this.#channel.state.at === "waiting") this.#channel.connect();
   }
 
-  /** The server takes clients again. */
+  /** Shortens a wait: the server accepts clients again. */
   hurry(): void {
     this.#channel.hurry();
   }
 
-  /** Goes on with another token; nothing is missed where the channel keeps history. Who has left stays away. */
+  /** Reconnects with another token, unless the reader has left the channel. */
   renew(): void {
     const { state } = this.#channel;
     if (state.at !== "closed" || state.end !== undefined) this.#channel.connect();
@@ -113,7 +113,7 @@ export class Panel implements ChannelListener<string | ArrayBuffer, BrowserEnd> 
     this.#channel.abandon({ code: 1006 });
   }
 
-  /** Ends it for good. */
+  /** Removes the channel from the page. */
   end(): void {
     this.#channel.close();
     this.#presence.stop();
@@ -196,13 +196,13 @@ export class Panel implements ChannelListener<string | ArrayBuffer, BrowserEnd> 
     const isSent = this.#channel.send(text);
     if (isSent) {
       this.#sent.add(text, Date.now());
-      // Who sends wants to see it come.
+      // The sender wants to see the echo.
       this.#log.follow();
     }
     return isSent;
   }
 
-  #mark(tone: Mark["tone"], word: Word, ...values: string[]): void {
+  #mark(tone: Mark["tone"], word: TextKey, ...values: string[]): void {
     this.#add({ tone, word, values, atMs: Date.now() });
   }
 
@@ -222,7 +222,7 @@ export class Panel implements ChannelListener<string | ArrayBuffer, BrowserEnd> 
     for (const place of ["label", "hint"] as const) this.#texts.put(this.#pace, place, isFollowing ? "panel.following" : "panel.follow");
   }
 
-  #tool(name: IconName, word: Word, act: () => void): HTMLButtonElement {
+  #tool(name: IconName, word: TextKey, act: () => void): HTMLButtonElement {
     const node = button("tool", act, icon(name));
     for (const place of ["label", "hint"] as const) this.#texts.put(node, place, word);
     return node;

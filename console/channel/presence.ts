@@ -7,12 +7,12 @@ export interface Present {
 
 const INTERVAL_MS = 3000;
 
-/** Looks who is on a channel, while it is open and the page is seen, where the channel tells. */
+/** Polls the members of an open channel with presence, while the page is visible. */
 export class PresenceWatch {
   readonly #path: string;
   readonly #server: Server;
   readonly #show: (present: Present | undefined) => void;
-  #told = true;
+  #hasPresence = true;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #round = 0;
 
@@ -24,8 +24,8 @@ export class PresenceWatch {
 
   start(): void {
     this.stop();
-    // It may tell since.
-    this.#told = true;
+    // A reload may have given the channel presence.
+    this.#hasPresence = true;
     void this.#look(this.#round);
   }
 
@@ -35,11 +35,11 @@ export class PresenceWatch {
   }
 
   async #look(round: number): Promise<void> {
-    if (!this.#told) return;
+    if (!this.#hasPresence) return;
     if (document.visibilityState === "visible") {
       const answer = await this.#server.ask(`presence/${this.#path}`);
       if (round !== this.#round) return;
-      if (answer.problem === "no-presence") this.#told = false;
+      if (answer.problem === "no-presence") this.#hasPresence = false;
       this.#show(answer.status === 200 ? read(answer.body) : undefined);
     }
     this.#timer = setTimeout(() => void this.#look(round), INTERVAL_MS);

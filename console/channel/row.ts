@@ -1,15 +1,15 @@
 import { clockOf, dateOf, hexDump, showBytes, showPosition } from "../text/display.ts";
-import { copyButton } from "../text/copying.ts";
+import { copyButton } from "../text/copy-button.ts";
 import { button, element, revealedNodes } from "../element.ts";
 import type { Arrival, Mark } from "./entries.ts";
 import { prettyJson, type Piece } from "../text/pretty-json.ts";
-import { revealedText } from "../text/signs.ts";
+import { revealedText } from "../text/revealed.ts";
 import type { Texts } from "../text/texts.ts";
 
-/** What of a text stands in its line; the rest is shown when somebody asks. */
+/** Most characters and lines of a text in its row; the details show the rest. */
 const MAX_CHARACTERS = 400;
 const MAX_LINES = 6;
-/** Beyond it JSON is set out without colours: each costs an element. */
+/** Most tokens of JSON that get colours: each costs an element. */
 const MAX_COLOURED = 4000;
 
 export function markRow(mark: Mark, texts: Texts): HTMLElement {
@@ -21,7 +21,7 @@ export function markRow(mark: Mark, texts: Texts): HTMLElement {
   return row;
 }
 
-/** A message in its line. What it holds is set out below when its button is pressed, and not before. */
+/** Builds the row of a message. Its details are built when they are opened. */
 export function messageRow(arrival: Arrival, texts: Texts, onToggle: (isOpen: boolean) => void): HTMLElement {
   const { data, atMs, position, own } = arrival;
   const text = element("span", "text");
@@ -50,7 +50,7 @@ export function messageRow(arrival: Arrival, texts: Texts, onToggle: (isOpen: bo
     onToggle(details !== undefined);
   };
   text.addEventListener("click", () => {
-    // Who selects a part of it wants that.
+    // A click that ends a selection does not open the details.
     if (getSelection()?.isCollapsed !== false) toggle();
   });
   return row;
@@ -63,7 +63,7 @@ function fill(node: HTMLElement, data: string | ArrayBuffer, texts: Texts): void
   }
   if (data === "") node.append(note("row.empty", texts));
   const shown = cut(data);
-  // Signs that turn the direction around must not reach what the page itself says behind them.
+  // Characters that reverse the direction must not affect the page's own words after them.
   node.append(element("bdi", "", ...revealedNodes(shown)));
   if (shown.length < data.length) node.append(note("row.all", texts, showBytes(new Blob([data]).size)));
 }
@@ -81,7 +81,7 @@ function cut(text: string): string {
     lines += 1;
     if (lines === MAX_LINES) end = index;
   }
-  // Not through the middle of a character.
+  // Never cut a surrogate pair.
   if (end < text.length && /[\uD800-\uDBFF]/.test(text.charAt(end - 1))) end -= 1;
   return text.slice(0, end);
 }
@@ -96,7 +96,7 @@ function detailsOf({ data, atMs, position }: Arrival, texts: Texts): HTMLElement
   const place = element("span", "position", position === null ? "" : showPosition(position));
   place.title = position ?? "";
   facts.append(came, place, element("span", "", showBytes(size)));
-  // What is copied is the true text, without escapes.
+  // The copy has the text without escapes.
   let copied = typeof data === "string" ? data : hexDump(new Uint8Array(data));
   if (typeof data !== "string") body.append(copied);
   else {
@@ -125,7 +125,7 @@ function detailsOf({ data, atMs, position }: Arrival, texts: Texts): HTMLElement
   return element("div", "details", facts, body);
 }
 
-/** A token turns nothing around but itself. */
+/** Isolates the direction of each token. */
 function jsonNode({ kind, text }: Piece): Node | string {
   return kind === "other" ? text : element("bdi", `json-${kind}`, ...revealedNodes(text));
 }

@@ -1,13 +1,13 @@
-/** How long an echo may take while the connection is there. */
+/** Longest time from a message to its echo on a working connection, in milliseconds. */
 const ECHO_MS = 15_000;
 
 /**
- * What was sent and has not come back. A message's echo is its receipt; an envelope changes the text, so an echo is what is the text, or holds
- * it as a JSON string.
+ * Sent messages without an echo yet. The echo is the receipt. An envelope changes the text, so an echo is a message that equals the text
+ * or contains it as a JSON string.
  */
 export class Sent {
   #waiting: { readonly text: string; readonly atMs: number }[] = [];
-  /** Sent on a connection that is gone. */
+  /** Texts sent on lost connections. */
   #doubtful: string[] = [];
 
   add(text: string, atMs: number): void {
@@ -16,8 +16,10 @@ export class Sent {
   }
 
   /**
-   * Whether a message is the echo of one of them, which then waits no longer. Of what an earlier connection sent it says nothing: an equal
-   * text, replayed or new, may be another client's.
+   * Takes the text that a message is the echo of off the list. A text sent on an earlier connection is never confirmed: an equal text,
+   * replayed or new, may be from another client.
+   *
+   * @returns false if the message is no echo
    */
   takes(message: string): boolean {
     const waiting = this.#waiting.findIndex(({ text }) => message === text || isWrapped(text, message));
@@ -25,19 +27,19 @@ export class Sent {
     return waiting !== -1;
   }
 
-  /** The connection is gone: what waits may never have arrived. What had its time to come back by then is not asked after. */
+  /** Marks waiting texts as doubtful: they may never have arrived. Texts older than an echo takes are dropped. */
   lost(nowMs: number): void {
     this.#forgetOld(nowMs);
     this.#doubtful.push(...this.#waiting.map(({ text }) => text));
     this.#waiting = [];
   }
 
-  /** What was sent last on a connection that is gone, and has not come back. */
+  /** The last text sent on a lost connection, if it is unconfirmed. */
   get lastDoubtful(): string | undefined {
     return this.#doubtful.at(-1);
   }
 
-  /** What was sent on connections that are gone and has not come back, oldest first; it is forgotten. */
+  /** Takes all unconfirmed texts of lost connections, oldest first. */
   takeDoubtful(): string[] {
     const doubtful = this.#doubtful;
     this.#doubtful = [];

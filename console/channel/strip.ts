@@ -1,6 +1,6 @@
 import { quotePattern } from "../net/channel-path.ts";
 import type { BrowserEnd, State } from "../../client/index.ts";
-import { copyButton } from "../text/copying.ts";
+import { copyButton } from "../text/copy-button.ts";
 import { button, element, revealedNodes } from "../element.ts";
 import type { Reason } from "../net/reason.ts";
 import type { Texts } from "../text/texts.ts";
@@ -10,7 +10,7 @@ export interface StripActions {
   readonly askToken: () => void;
 }
 
-/** What stands above the messages while there is no connection: why, what comes next, and what a person can do. */
+/** The notice above the messages while there is no connection: why, when the next attempt comes, and what the reader can do. */
 export class Strip {
   readonly node: HTMLElement;
   readonly #path: string;
@@ -29,7 +29,7 @@ export class Strip {
 
   show(state: State<BrowserEnd>, reason: Reason | undefined): void {
     this.#dueMs = state.at === "waiting" ? state.dueMs : undefined;
-    // What it said stays while a next try runs, so that nothing flickers.
+    // The last reason stays during the next attempt, so that nothing flickers.
     if (state.at === "connecting") return;
     this.node.hidden = state.at === "open";
     if (reason === undefined) return;
@@ -54,7 +54,7 @@ export class Strip {
       this.#texts.put(number, "text", "strip.code", String(code));
       words.append(" ", number);
     }
-    // Of a close that says where one was it is a position, which the marks speak of.
+    // The reason of some close codes is a position, which the marks show.
     if (detail !== undefined && detail !== "" && !(code !== undefined && /^\S+-\d+$/.test(detail))) {
       words.append(" ", element("span", "detail", ...revealedNodes(detail)));
     }

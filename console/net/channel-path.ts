@@ -1,11 +1,12 @@
-/** What a person types for a channel, or pastes: a path, or any address of it (`ws://host/ws/rooms/lobby?recent=5`). */
+/** Any URL of a channel that a person may paste, such as `ws://host/ws/rooms/lobby?recent=5`. */
 const ADDRESS = /^(?:(?:wss?|https?):\/\/[^/]*)?\/?(?:ws|sse|publish|history|presence)\/([^?#]*)/i;
 const HAS_HOST = /^(?:wss?|https?):\/\//i;
 
 /**
- * The path as it goes on the wire. An escape that is one stays what it stands for, so `a%2Fb` is one value with a "/" in it; a "%" that
- * begins none is a "%". Undefined where nothing can be asked for: an address of something else, half a character, and `.` and `..`, which
- * a browser takes out of an address before it asks.
+ * Reads a typed path or a pasted URL. An escape keeps its meaning, so `a%2Fb` is one value with a "/" in it; any other "%" is a "%".
+ *
+ * @returns the percent-encoded path; undefined for a URL of something else, a lone surrogate, and `.` and `..`, which a browser removes
+ *   before it sends a request
  */
 export function parseChannelPath(typed: string): string | undefined {
   const text = typed.trim();
@@ -20,7 +21,7 @@ export function parseChannelPath(typed: string): string | undefined {
   }
 }
 
-/** The path for people: only what would be read otherwise is escaped, so that typed in again it is the same channel. */
+/** Formats a path for people. It escapes only ambiguous characters, so that the result, typed in again, is the same channel. */
 export function showChannelPath(path: string): string {
   return path
     .split("/")
@@ -28,7 +29,7 @@ export function showChannelPath(path: string): string {
     .join("/");
 }
 
-/** A path as a token's pattern that stands for it alone, in quotes of a shell. */
+/** Formats a path as a token's pattern that matches it alone, quoted for a shell. */
 export function quotePattern(path: string): string {
   return `'${path.replace(/['*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`)}'`;
 }
@@ -41,7 +42,7 @@ function decodeSegment(segment: string): string {
   }
 }
 
-/** @throws URIError where half a character stands alone */
+/** @throws URIError for a lone surrogate */
 function encodeSegment(segment: string): string {
   return encodeURIComponent(segment);
 }

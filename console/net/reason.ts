@@ -1,9 +1,9 @@
 import { isToken, type BrowserEnd } from "../../client/index.ts";
-import type { Word } from "../text/english.ts";
+import type { TextKey } from "../text/english.ts";
 
 /** Why there is no connection, in words for people. */
 export interface Reason {
-  readonly word: Word;
+  readonly word: TextKey;
   readonly values?: readonly string[];
   /** The server's own words. */
   readonly detail?: string | undefined;
@@ -40,7 +40,7 @@ export function reasonOf(end: BrowserEnd | undefined, token: string): Reason {
 }
 
 function reasonOfRefusal({ status, problem, detail }: BrowserEnd, token: string): Reason {
-  // Of what the page sends only a token can be that long (RFC 6585 §5).
+  // Only a token can make a request of the page that long (RFC 6585 §5).
   if (status === 431 && token !== "") return { word: "refused.longToken", asksToken: true };
   switch (problem ?? "") {
     case "unauthorized":

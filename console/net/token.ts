@@ -1,23 +1,23 @@
-/** What a token says of itself. It is not verified here: only the server can. */
-export interface TokenSaying {
+/** Claims of a token, unverified: only the server can verify them. */
+export interface TokenClaims {
   readonly sub: string | undefined;
   readonly expiresMs: number | undefined;
 }
 
-/** What a header can carry as a bearer token (RFC 6750 §2.1): a JSON Web Token, or an API key. */
+/** Shape of a bearer token in a header (RFC 6750 §2.1): a JSON Web Token or an API key. */
 const BEARER = /^[\w.~+/-]+=*$/;
 
-/** What a person pasted, without what may stand before it. */
+/** Removes the scheme that may come with a pasted token. */
 export function trimToken(typed: string): string {
   return typed.trim().replace(/^bearer\s+/i, "");
 }
 
-/** Whether a text can be sent as a token at all. With another a browser sends nothing, which looks like a server that is away. */
+/** True if a header can carry the text. With any other a browser sends nothing, which looks like a server that is away. */
 export function isSendable(text: string): boolean {
   return BEARER.test(text);
 }
 
-export function readToken(token: string): TokenSaying | undefined {
+export function readToken(token: string): TokenClaims | undefined {
   try {
     const base64 = (token.split(".")[1] ?? "").replace(/-/g, "+").replace(/_/g, "/");
     const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));

@@ -1,6 +1,6 @@
-import type { Word } from "./english.ts";
+import type { TextKey } from "./english.ts";
 
-export const chinese: Readonly<Record<Word, string>> = {
+export const chinese: Readonly<Record<TextKey, string>> = {
   "page.skip": "跳到频道",
   "page.limit": "每个频道在页面上保留最新的 10,000 行(最多 64 MB);更早的 {0} 条消息已从页面移除。",
   "join.label": "频道",

@@ -1,4 +1,4 @@
-/** Every text of the page. `{0}` stands for a value. */
+/** All texts of the page. `{0}` is replaced by a value. */
 export const english = {
   "page.skip": "Skip to the channels",
   "page.limit": "The page keeps the newest 10,000 lines of a channel, up to 64 MB; {0} older messages are gone from it.",
@@ -133,4 +133,4 @@ export const english = {
   "help.close": "Close",
 } as const;
 
-export type Word = keyof typeof english;
+export type TextKey = keyof typeof english;

@@ -1,18 +1,19 @@
 export type PieceKind = "key" | "string" | "number" | "word" | "other";
 
-/** A part of a text, and what of JSON it is. */
+/** A part of a text, with its role in JSON. */
 export interface Piece {
   readonly kind: PieceKind;
   readonly text: string;
 }
 
 const TOKEN = /"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*|true|false|null|[{}[\],:]/g;
-/** Levels that are set in. Without an end to it, 64 kB of "[" would become a gigabyte of spaces. */
+/** Most levels of indentation. Without a limit, 64 kB of "[" would become a gigabyte of spaces. */
 const MAX_INDENT = 24;
 
 /**
- * JSON (RFC 8259) on lines of its own, its tokens as they stood: numbers keep their digits, and keys that come twice stay two. Undefined
- * for what is no JSON, or is only a word or a number.
+ * Lays out JSON (RFC 8259) on lines without changing a token: numbers keep their digits, and duplicate keys stay.
+ *
+ * @returns undefined unless the text is a JSON object or array
  */
 export function prettyJson(text: string): Piece[] | undefined {
   if (!/^\s*[{[]/.test(text) || !isJson(text)) return undefined;

@@ -1,50 +1,50 @@
 import { chinese } from "./chinese.ts";
-import { revealedText } from "./signs.ts";
-import { english, type Word } from "./english.ts";
+import { revealedText } from "./revealed.ts";
+import { english, type TextKey } from "./english.ts";
 
-export type Tongue = "en" | "zh";
+export type Language = "en" | "zh";
 
-/** What stands in for text content where a word is put. */
+/** Attributes that can hold a text instead of the content. */
 const ATTRIBUTES = { label: "aria-label", hint: "title", placeholder: "placeholder" } as const;
 export type Place = "text" | keyof typeof ATTRIBUTES;
 
 /**
- * The texts in one language or another. A node remembers which words stand on it, in its data attributes, so that all of the page can
- * change its language at once.
+ * Texts in the current language. Each node keeps the keys of its texts in data attributes, so that the whole page can change its
+ * language at once.
  */
 export class Texts {
-  #tongue: Tongue;
+  #language: Language;
 
-  constructor(tongue: Tongue) {
-    this.#tongue = tongue;
+  constructor(language: Language) {
+    this.#language = language;
   }
 
-  get tongue(): Tongue {
-    return this.#tongue;
+  get language(): Language {
+    return this.#language;
   }
 
-  say(word: Word, values: readonly string[] = []): string {
-    const text: string = (this.#tongue === "zh" ? chinese : english)[word];
+  get(word: TextKey, values: readonly string[] = []): string {
+    const text: string = (this.#language === "zh" ? chinese : english)[word];
     return text.replace(/\{(\d)\}/g, (_, index: string) => revealedText(values[Number(index)] ?? ""));
   }
 
-  /** Puts a word on a node, as its text or one of its attributes. */
-  put(node: Element, place: Place, word: Word, ...values: string[]): void {
+  /** Sets a text on a node, as its content or as an attribute. */
+  put(node: Element, place: Place, word: TextKey, ...values: string[]): void {
     node.setAttribute(`data-${place}`, word);
     if (values.length > 0) node.setAttribute(`data-${place}-values`, JSON.stringify(values));
     else node.removeAttribute(`data-${place}-values`);
-    this.#write(node, place, this.say(word, values));
+    this.#write(node, place, this.get(word, values));
   }
 
-  /** Says all of a part of the page again, in this language. */
-  speak(tongue: Tongue, root: Document): void {
-    this.#tongue = tongue;
-    root.documentElement.lang = tongue === "zh" ? "zh-CN" : "en";
+  /** Changes the language of the whole page. */
+  changeLanguage(language: Language, root: Document): void {
+    this.#language = language;
+    root.documentElement.lang = language === "zh" ? "zh-CN" : "en";
     for (const place of ["text", "label", "hint", "placeholder"] as const) {
       for (const node of root.querySelectorAll(`[data-${place}]`)) {
         const values: unknown = JSON.parse(node.getAttribute(`data-${place}-values`) ?? "[]");
         const word = node.getAttribute(`data-${place}`) ?? "";
-        if (isWord(word)) this.#write(node, place, this.say(word, Array.isArray(values) ? values.map(String) : []));
+        if (isTextKey(word)) this.#write(node, place, this.get(word, Array.isArray(values) ? values.map(String) : []));
       }
     }
   }
@@ -55,6 +55,6 @@ export class Texts {
   }
 }
 
-function isWord(text: string): text is Word {
+function isTextKey(text: string): text is TextKey {
   return Object.hasOwn(english, text);
 }

@@ -4,9 +4,9 @@ import type { Texts } from "./texts.ts";
 const SHOWN_MS = 1500;
 
 /**
- * A button that copies what a node shows. Where the page may not (http beyond this machine), it selects it instead.
+ * Creates a button that copies the text of a node. Where the page may not copy (plain http to another machine), it selects the node.
  *
- * @param read the text, where what is shown is not all of it as it is
+ * @param read returns the text to copy, if it differs from the shown one
  */
 export function copyButton(source: HTMLElement, texts: Texts, read = (): string => source.textContent): HTMLButtonElement {
   const node = button("quiet", () => {

@@ -1,48 +1,48 @@
 import type { Answer } from "../../client/ask.ts";
 import type { Server } from "./server.ts";
-import type { Word } from "../text/english.ts";
+import type { TextKey } from "../text/english.ts";
 
 export type Health = "asking" | "ready" | "bus" | "draining" | "notReady" | "away";
 
 const INTERVAL_MS = 5000;
-/** After a look that nobody answered. */
+/** The interval after a request without an answer. */
 const AGAIN_MS = 1000;
-const PATIENCE_MS = 3000;
-/** Looks in a row without an answer after which the connections are given up: a dead peer closes nothing. */
+const TIMEOUT_MS = 3000;
+/** Unanswered requests in a row after which open connections are abandoned: a dead peer closes nothing. */
 const GIVE_UP_AFTER = 2;
 
-export interface PulseActions {
+export interface HealthListener {
   readonly show: (health: Health) => void;
-  /** The server takes clients, and did not at the look before. */
+  /** The server accepts clients again. */
   readonly welcome: () => void;
-  /** What is open leads nowhere. */
+  /** Open connections are dead. */
   readonly giveUp: () => void;
 }
 
-/** How the server is, looked at while the page is seen. */
-export class Pulse {
+/** Polls the readiness of the server while the page is visible. */
+export class HealthWatch {
   readonly #server: Server;
-  readonly #actions: PulseActions;
+  readonly #actions: HealthListener;
   #health: Health = "asking";
   #silent = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #round = 0;
 
-  constructor(server: Server, actions: PulseActions) {
+  constructor(server: Server, actions: HealthListener) {
     this.#server = server;
     this.#actions = actions;
   }
 
-  /** Looks now, and from now on. */
+  /** Asks now, and from now on. */
   start(): void {
     this.#round += 1;
     clearTimeout(this.#timer);
-    void this.#look(this.#round);
+    void this.#ask(this.#round);
   }
 
-  async #look(round: number): Promise<void> {
+  async #ask(round: number): Promise<void> {
     if (document.visibilityState === "visible") {
-      const answer = await this.#server.ask("readyz", PATIENCE_MS);
+      const answer = await this.#server.ask("readyz", TIMEOUT_MS);
       if (round !== this.#round) return;
       this.#silent = answer.status === undefined ? this.#silent + 1 : 0;
       const before = this.#health;
@@ -51,7 +51,7 @@ export class Pulse {
       if (this.#health === "ready" && before !== "ready") this.#actions.welcome();
       if (this.#silent === GIVE_UP_AFTER) this.#actions.giveUp();
     }
-    this.#timer = setTimeout(() => void this.#look(round), this.#silent > 0 ? AGAIN_MS : INTERVAL_MS);
+    this.#timer = setTimeout(() => void this.#ask(round), this.#silent > 0 ? AGAIN_MS : INTERVAL_MS);
   }
 }
 
@@ -61,6 +61,6 @@ function healthOf(answer: Answer): Health {
   return ({ "bus-away": "bus", draining: "draining" } as const)[answer.problem] ?? "notReady";
 }
 
-export function wordOfHealth(health: Health): Word {
+export function textOfHealth(health: Health): TextKey {
   return `server.${health}`;
 }
