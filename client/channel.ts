@@ -1,6 +1,6 @@
 import { delayMs, reconnectAfter, type SocketEnd } from "./reconnect.ts";
 
-/** How a newly opened socket begins. */
+/** The beginning of a newly opened socket. */
 export interface Beginning {
   /** The position after which its messages follow; null on a channel without history. */
   readonly position: string | null;
@@ -33,7 +33,7 @@ export type State<End extends SocketEnd> =
   /** Stays closed until `connect`. `end` is undefined after `close`. */
   | { readonly at: "closed"; readonly end: End | undefined };
 
-/** How a channel goes on after each opening. */
+/** The beginning of each connection, as the listener sees it. */
 export interface Start extends Beginning {
   /** The requested position. */
   readonly since: string | null;

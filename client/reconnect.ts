@@ -3,7 +3,7 @@ import { closeCodes } from "./close-codes.ts";
 /** When a client may connect again; `with-token` means only with another token than before. */
 export type Reconnect = "at-once" | "later" | "with-token" | "never";
 
-/** How a socket ended, or why it never opened: a close code, an HTTP status, or neither where no server answered. */
+/** The end of a socket: a close code, the HTTP status of a refusal, or neither where no server answered. */
 export interface SocketEnd {
   /** WebSocket close code (RFC 6455 §7.4); 1006 is a connection that was cut without one. */
   readonly code?: number | undefined;
@@ -39,7 +39,7 @@ export function delayMs(reconnect: "at-once" | "later", failures: number, chance
   return MIN_MS + chance * (ceilingMs - MIN_MS);
 }
 
-/** What one attempt came to. */
+/** The result of one attempt. */
 export interface Outcome {
   /** Another attempt may succeed. */
   readonly passing: boolean;

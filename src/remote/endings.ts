@@ -17,7 +17,7 @@ const meanings: Readonly<Record<CloseCode, string>> = {
   3003: "disconnected by the operator, or not allowed any more",
 };
 
-/** There was no close frame (RFC 6455 §7.1.5). */
+/** Stands for a missing close frame (RFC 6455 §7.1.5). */
 const CUT_OFF = 1006;
 
 /** Describes in one line why a connection ended. */
@@ -30,7 +30,7 @@ export function describeEnd(end: RemoteEnd, url: ChannelUrl, credential: RemoteC
 
 function meaningOf(code: number): string {
   if (code === CUT_OFF) return "cut off";
-  return isOurs(code) ? meanings[code] : "closed by what stands before the server";
+  return isOurs(code) ? meanings[code] : "closed by a proxy before the server";
 }
 
 function isOurs(code: number): code is CloseCode {

@@ -18,7 +18,7 @@ const MAX_MESSAGE_BYTES = 2 ** 30;
 /** The close code for a frame that breaks the protocol (RFC 6455 §7.4.1). */
 const BROKEN_FRAME = 1002;
 
-/** How a connection ended. */
+/** The end of a connection, or the reason why there was none. */
 export type RemoteEnd =
   | { readonly how: "refused"; readonly status: number; readonly retryAfterS: number | undefined; readonly refusal: Refusal }
   | { readonly how: "unreachable"; readonly status?: never; readonly reason: string }

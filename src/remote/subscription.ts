@@ -12,8 +12,8 @@ export interface SubscriptionOptions {
   readonly from: { readonly since: string } | { readonly recent: number } | undefined;
   /** Takes a message and its position, which is null on a channel without history. */
   readonly deliver: (message: Message, position: string | null) => void;
-  /** Tells people of a lost connection, of a new one, and of what may be missing. */
-  readonly say: (line: string) => void;
+  /** Reports to people a lost connection, a new one, and what may be missing. */
+  readonly notify: (line: string) => void;
 }
 
 /** A channel of a remote server, followed for the command line. */
@@ -59,21 +59,21 @@ export class Subscription implements ChannelListener<Message, RemoteEnd> {
     if (state.at !== "waiting" && state.at !== "closed") return;
     const why = state.end && describeEnd(state.end, this.#options.url, this.#options.credential);
     if (state.at === "closed") this.#ended.resolve(why);
-    else if (this.#joined) this.#options.say(`${why}; coming back`);
+    else if (this.#joined) this.#options.notify(`${why}; coming back`);
     else {
-      // A first connection that fails has a wrong url, or nothing to lose by another start.
+      // The url may be wrong, and nothing is lost by another start.
       this.#ended.resolve(why);
       this.#channel.close();
     }
   }
 
   started({ position, resumed, since, returning, gap }: Start): void {
-    const { say } = this.#options;
+    const { notify } = this.#options;
     if (resumed === false) {
       const rest = position === null ? "" : `; going on after ${position}`;
-      say(`messages may be missing here: the server does not keep all that came after ${since ?? "what was asked for"}${rest}`);
+      notify(`messages may be missing here: the server does not keep all that came after ${since ?? "what was asked for"}${rest}`);
     } else if (returning) {
-      say(`connected again; ${gap ? "messages may be missing here: the channel keeps no history" : "nothing is missing"}`);
+      notify(`connected again; ${gap ? "messages may be missing here: the channel keeps no history" : "nothing is missing"}`);
     }
     this.#joined = true;
     if (position === null || !this.#delivered) this.#began = position;
