@@ -2,13 +2,13 @@
  * The console: the server's own client, as a page. It uses no framework: most of it is a log that only grows, and a virtual DOM would
  * compare what never changes. The executable holds all of it as one page of some kilobytes.
  */
-import { keep, readTheme, readLanguage, type Theme } from "./choices.ts";
 import { byId } from "../element.ts";
-import { listenForKeys } from "./keys.ts";
-import { Panels } from "./panels.ts";
 import { HealthWatch, textOfHealth } from "../net/health-watch.ts";
 import { Server } from "../net/server.ts";
 import { Texts } from "../text/texts.ts";
+import { keep, readTheme, readLanguage, type Theme } from "./choices.ts";
+import { listenForKeys } from "./keys.ts";
+import { Panels } from "./panels.ts";
 import { TokenDialog } from "./token-dialog.ts";
 
 const texts = new Texts(readLanguage());

@@ -1,6 +1,6 @@
-import { parseChannelPath } from "../net/channel-path.ts";
-import { byId } from "../element.ts";
 import { Panel, type PanelActions } from "../channel/panel.ts";
+import { byId } from "../element.ts";
+import { parseChannelPath } from "../net/channel-path.ts";
 import type { Server } from "../net/server.ts";
 import type { Texts } from "../text/texts.ts";
 

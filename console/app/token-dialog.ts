@@ -1,8 +1,8 @@
 import { isToken } from "../../client/index.ts";
-import { dateOf } from "../text/display.ts";
 import { byId } from "../element.ts";
-import type { Texts } from "../text/texts.ts";
 import { isSendable, readToken, trimToken } from "../net/token.ts";
+import { dateOf } from "../text/display.ts";
+import type { Texts } from "../text/texts.ts";
 
 /** Asks for a token. Only the page's memory holds it. */
 export class TokenDialog {

@@ -1,6 +1,6 @@
 import { element, svg } from "../element.ts";
-import type { Rate } from "./rate.ts";
 import type { Texts } from "../text/texts.ts";
+import type { Rate } from "./rate.ts";
 
 const WIDTH = 96;
 const HEIGHT = 20;

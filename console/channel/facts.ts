@@ -1,7 +1,7 @@
-import { showPosition } from "../text/display.ts";
 import { element, revealedNodes } from "../element.ts";
-import type { Present } from "./presence.ts";
+import { showPosition } from "../text/display.ts";
 import type { Texts } from "../text/texts.ts";
+import type { Present } from "./presence.ts";
 
 /** Most names shown; the others are only counted. */
 const MAX_NAMES = 30;

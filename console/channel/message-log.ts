@@ -1,8 +1,8 @@
 import { button, element } from "../element.ts";
+import type { Texts } from "../text/texts.ts";
 import type { Entries, Entry } from "./entries.ts";
 import { ReaderActs } from "./reader-acts.ts";
 import { markRow, messageRow } from "./row.ts";
-import type { Texts } from "../text/texts.ts";
 
 /** Rows of one block: the browser lays out and paints only visible blocks (`content-visibility`). */
 const BLOCK_LINES = 100;

@@ -1,20 +1,20 @@
 import { Channel, type BrowserEnd, type BrowserSockets, type ChannelListener, type Start, type State } from "../../client/index.ts";
-import { showChannelPath } from "../net/channel-path.ts";
-import { Chart } from "./chart.ts";
-import { reasonOf, type Reason } from "../net/reason.ts";
-import { Composer } from "./composer.ts";
-import { showPosition } from "../text/display.ts";
 import { button, element, icon, type IconName } from "../element.ts";
+import { showChannelPath } from "../net/channel-path.ts";
+import { reasonOf, type Reason } from "../net/reason.ts";
+import type { Server } from "../net/server.ts";
+import { showPosition } from "../text/display.ts";
+import type { TextKey } from "../text/english.ts";
+import type { Texts } from "../text/texts.ts";
+import { Chart } from "./chart.ts";
+import { Composer } from "./composer.ts";
 import { Entries, type Mark } from "./entries.ts";
 import { Facts } from "./facts.ts";
 import { MessageLog } from "./message-log.ts";
 import { PresenceWatch } from "./presence.ts";
 import { Rate } from "./rate.ts";
 import { Sent } from "./sent.ts";
-import type { Server } from "../net/server.ts";
 import { Strip } from "./strip.ts";
-import type { Texts } from "../text/texts.ts";
-import type { TextKey } from "../text/english.ts";
 
 /** Bounds of one channel on the page; the text `page.limit` names them. */
 const MAX_ENTRIES = 10_000;

@@ -1,10 +1,10 @@
-import { clockOf, dateOf, hexDump, showBytes, showPosition } from "../text/display.ts";
-import { copyButton } from "../text/copy-button.ts";
 import { button, element, revealedNodes } from "../element.ts";
-import type { Arrival, Mark } from "./entries.ts";
+import { copyButton } from "../text/copy-button.ts";
+import { clockOf, dateOf, hexDump, showBytes, showPosition } from "../text/display.ts";
 import { prettyJson, type Piece } from "../text/pretty-json.ts";
 import { revealedText } from "../text/revealed.ts";
 import type { Texts } from "../text/texts.ts";
+import type { Arrival, Mark } from "./entries.ts";
 
 /** Most characters and lines of a text in its row; the details show the rest. */
 const MAX_CHARACTERS = 400;

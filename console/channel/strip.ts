@@ -1,8 +1,8 @@
-import { quotePattern } from "../net/channel-path.ts";
 import type { BrowserEnd, State } from "../../client/index.ts";
-import { copyButton } from "../text/copy-button.ts";
 import { button, element, revealedNodes } from "../element.ts";
+import { quotePattern } from "../net/channel-path.ts";
 import type { Reason } from "../net/reason.ts";
+import { copyButton } from "../text/copy-button.ts";
 import type { Texts } from "../text/texts.ts";
 
 export interface StripActions {

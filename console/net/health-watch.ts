@@ -1,6 +1,6 @@
 import type { Answer } from "../../client/ask.ts";
-import type { Server } from "./server.ts";
 import type { TextKey } from "../text/english.ts";
+import type { Server } from "./server.ts";
 
 export type Health = "asking" | "ready" | "bus" | "draining" | "notReady" | "away";
 

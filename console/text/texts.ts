@@ -1,6 +1,6 @@
 import { chinese } from "./chinese.ts";
-import { revealedText } from "./revealed.ts";
 import { english, type TextKey } from "./english.ts";
+import { revealedText } from "./revealed.ts";
 
 export type Language = "en" | "zh";
 
