@@ -32,7 +32,7 @@ export function isToken(text: string): boolean {
 }
 
 /**
- * Opens sockets where `WebSocket` and `fetch` are all there is: browsers, Bun, Deno, Node 22. A `WebSocket` shows no headers, neither of
+ * Opens sockets where `WebSocket` and `fetch` are all there is: browsers, Bun, Node 22. A `WebSocket` shows no headers, neither of
  * the 101 nor of a refusal. So the position comes in a first frame, which only channels with history send, and a refusal is asked
  * for once more without an upgrade.
  */

@@ -36,7 +36,7 @@ export function reconnectAfter({ code, status }: SocketEnd): Reconnect {
  */
 export function delayMs(reconnect: "at-once" | "later", failures: number, chance: number): number {
   const ceilingMs = Math.min(MAX_MS, FIRST_MS[reconnect] * 2 ** failures);
-  return MIN_MS + chance * (ceilingMs - MIN_MS);
+  return Math.round(MIN_MS + chance * (ceilingMs - MIN_MS));
 }
 
 /** The result of one attempt. */

@@ -39,35 +39,33 @@ export function reasonOf(end: BrowserEnd | undefined, token: string): Reason {
   return { ...(closings[code] ?? { word: "closed.other" }), detail, code };
 }
 
+/** Refusals by the name of their problem. */
+const refusals: ReadonlyMap<string | undefined, Reason> = new Map([
+  ["foreign-origin", { word: "refused.origin" }],
+  ["no-channel", { word: "refused.noChannel" }],
+  ["bus-away", { word: "refused.bus" }],
+  ["draining", { word: "refused.draining" }],
+  ["too-many-connections", { word: "refused.many" }],
+  ["too-many-connections-of-address", { word: "refused.many" }],
+  ["upgrade-required", { word: "refused.silent" }],
+]);
+/** Refusals that the server's own words explain further. */
+const explained: ReadonlyMap<string | undefined, Reason> = new Map([
+  ["forbidden", { word: "refused.forbidden", asksToken: true }],
+  ["malformed-path", { word: "refused.path" }],
+  ["malformed-request", { word: "refused.changed" }],
+]);
+
 function reasonOfRefusal({ status, problem, detail }: BrowserEnd, token: string): Reason {
   // Only a token can make a request of the page that long (RFC 6585 §5).
   if (status === 431 && token !== "") return { word: "refused.longToken", asksToken: true };
-  switch (problem ?? "") {
-    case "unauthorized":
-    case "token-expired":
-      if (token === "") return { word: "refused.noToken", asksToken: true };
-      return { word: isToken(token) ? "refused.badToken" : "refused.notToken", asksToken: true };
-    case "forbidden":
-      return { word: "refused.forbidden", detail, asksToken: true };
-    case "foreign-origin":
-      return { word: "refused.origin" };
-    case "no-channel":
-      return { word: "refused.noChannel" };
-    case "malformed-path":
-      return { word: "refused.path", detail };
-    case "malformed-request":
-      return { word: "refused.changed", detail };
-    case "bus-away":
-      return { word: "refused.bus" };
-    case "draining":
-      return { word: "refused.draining" };
-    case "too-many-connections":
-    case "too-many-connections-of-address":
-      return { word: "refused.many" };
-    case "upgrade-required":
-      return status === 401 ? { word: "refused.notToken", asksToken: true } : { word: "refused.silent" };
-    default:
-      if (status === undefined) return { word: "refused.unreachable" };
-      return { word: "refused.other", values: [String(status)], detail };
+  if (status === 401) {
+    if (token === "") return { word: "refused.noToken", asksToken: true };
+    return { word: isToken(token) ? "refused.badToken" : "refused.notToken", asksToken: true };
   }
+  const reason = refusals.get(problem);
+  if (reason !== undefined) return reason;
+  const vague = explained.get(problem);
+  if (vague !== undefined) return { ...vague, detail };
+  return status === undefined ? { word: "refused.unreachable" } : { word: "refused.other", values: [String(status)], detail };
 }

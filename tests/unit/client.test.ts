@@ -275,6 +275,23 @@ test("the client imports nothing from outside its folder, and the console nothin
   }
 });
 
+test("the example of the client's README works", async () => {
+  const instance = await startInstance();
+  const [, example = ""] = /```ts\n(.+?)```/s.exec(readFileSync(join(client, "README.md"), "utf8")) ?? [];
+  const program = example.replace("./client/index.ts", join(client, "index.ts")).replace("http://localhost:9001", instance.url);
+  const child = Bun.spawn([process.execPath, "-e", program], { stdout: "pipe", stderr: "inherit" });
+  ends.push(() => child.kill());
+  const lines: string[] = [];
+  const reading = (async (): Promise<void> => {
+    for await (const part of child.stdout.pipeThrough(new TextDecoderStream())) lines.push(...part.split("\n").filter(Boolean));
+  })();
+  await waitFor("the connection", () => lines.includes("open"));
+  await instance.publish("rooms/lobby", "hello");
+  await waitFor("the message", () => lines.some((line) => /^\S+-1 hello$/.test(line)));
+  child.kill();
+  await reading;
+});
+
 test("the client takes at most 3 kB of a browser, compressed", async () => {
   const build = Bun.spawn([process.execPath, "build", join(client, "index.ts"), "--minify", "--target=browser"], { stderr: "inherit" });
   expect(Bun.gzipSync(await new Response(build.stdout).arrayBuffer()).length).toBeLessThan(3072);
