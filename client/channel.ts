@@ -162,7 +162,7 @@ export class Channel<Data, End extends SocketEnd> {
     this.#returning = true;
     this.#wasOpen = true;
     this.#set({ at: "open" });
-    this.#listener.started({ position, resumed, since, returning, gap: resumed === false || (returning && resumed === null) });
+    this.#listener.started({ position, resumed, since, returning, gap: resumed !== true && (returning || since !== null) });
   }
 
   #received(data: Data): void {

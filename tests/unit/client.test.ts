@@ -203,8 +203,9 @@ describe("a channel", () => {
     await instance.publish("rooms/a", "2");
     const known = watch(instance.url, { since: first });
     const unknown = watch(instance.url, { since: "another-1" });
-    await waitFor("both", () => known.messages.length === 1 && unknown.messages.length === 2);
-    expect([known.starts[0]?.gap, unknown.starts[0]?.gap]).toEqual([false, true]);
+    const plain = watch(instance.url, { path: "7", since: first });
+    await waitFor("all", () => known.messages.length === 1 && unknown.messages.length === 2 && plain.starts.length === 1);
+    expect([known, unknown, plain].map(({ starts }) => starts[0]?.gap)).toEqual([false, true, true]);
     expect(() => watch(instance.url, { since: "nonsense" })).toThrow(TypeError);
   });
 
