@@ -1,18 +1,17 @@
 import { describe, expect, test } from "bun:test";
+import { isToken } from "../client/index.ts";
 import { parsePath } from "../src/channels/path.ts";
-import { chinese } from "../src/console/chinese.ts";
-import { parseChannelPath, quotePattern, showChannelPath } from "../src/console/channel-path.ts";
-import { closingOf, delayMs, refusesSent } from "../src/console/closing.ts";
-import { Course, parseHello, showPosition } from "../src/console/course.ts";
-import { Entries, type Arrival } from "../src/console/entries.ts";
-import { hexDump, showBytes } from "../src/console/hex.ts";
-import { prettyJson } from "../src/console/pretty-json.ts";
-import { Rate } from "../src/console/rate.ts";
-import { reasonOfRefusal } from "../src/console/reason.ts";
-import { Sent } from "../src/console/sent.ts";
-import { revealed, revealedText } from "../src/console/signs.ts";
-import { isSendable, isToken, readToken, trimToken } from "../src/console/token.ts";
-import { english } from "../src/console/words.ts";
+import { chinese } from "../console/text/chinese.ts";
+import { parseChannelPath, quotePattern, showChannelPath } from "../console/net/channel-path.ts";
+import { hexDump, showBytes, showPosition } from "../console/text/display.ts";
+import { Entries, type Arrival } from "../console/channel/entries.ts";
+import { prettyJson } from "../console/text/pretty-json.ts";
+import { Rate } from "../console/channel/rate.ts";
+import { reasonOf } from "../console/net/reason.ts";
+import { Sent } from "../console/channel/sent.ts";
+import { revealed, revealedText } from "../console/text/revealed.ts";
+import { isSendable, readToken, trimToken } from "../console/net/token.ts";
+import { english } from "../console/text/english.ts";
 import { Pattern } from "../src/access/pattern.ts";
 import { closings } from "../src/errors.ts";
 import { tokenOf } from "./support/tokens.ts";
@@ -55,91 +54,43 @@ describe("a channel's path", () => {
 });
 
 describe("a close", () => {
-  test("has its own words for each code that the server has, and is followed by a return as its table says", () => {
-    const returns = { "yes, at once": "at-once", "yes, later": "later", "with another token": "with-token", no: "never" } as const;
-    for (const [code, { reconnect }] of Object.entries(closings)) {
-      const { word, comeBack } = closingOf(Number(code));
-      expect([code, word, comeBack]).toEqual([code, expect.not.stringMatching("closed.other"), returns[reconnect]]);
+  test("has its own words for each code that the server sends", () => {
+    for (const code of Object.keys(closings)) {
+      expect([code, reasonOf({ code: Number(code) }, "").word]).toEqual([code, expect.not.stringMatching("closed.other")]);
     }
-    expect(closingOf(1006)).toEqual({ word: "closed.lost", comeBack: "at-once" });
-    expect(closingOf(4711)).toEqual({ word: "closed.other", comeBack: "later" });
-    expect([1001, 1009, 3003, 1013].filter(refusesSent)).toEqual([1009, 3003]);
+    expect(reasonOf({ code: 1006 }, "").word).toBe("closed.lost");
+    expect(reasonOf({ code: 4711, detail: "said" }, "")).toEqual({ word: "closed.other", code: 4711, detail: "said" });
+    expect(reasonOf(undefined, "").word).toBe("closed.here");
   });
 
-  test("is followed by longer and longer waits that differ between clients and have an end", () => {
-    expect(delayMs("at-once", 0, 0)).toBe(125);
-    expect(delayMs("at-once", 0, 1)).toBe(250);
-    expect(delayMs("later", 0, 0)).toBe(1000);
-    expect(delayMs("at-once", 3, 1)).toBe(2000);
-    expect(delayMs("at-once", 10_000, 1)).toBe(15_000);
+  test("gives back the message that caused it", () => {
+    expect([1001, 1009, 3003, 1013].filter((code) => reasonOf({ code }, "").refusesSent)).toEqual([1009, 3003]);
   });
 });
 
 describe("a refusal", () => {
-  const answer = (status: number, problem: string): Parameters<typeof reasonOfRefusal>[0] => ({
-    status,
-    problem,
-    detail: "said",
-    body: null,
+  const reason = (status: number | undefined, problem: string, token = ""): ReturnType<typeof reasonOf> =>
+    reasonOf({ status, problem, detail: "said" }, token);
+
+  test("for want of a token tells what is wrong with the token", () => {
+    expect(reason(401, "unauthorized")).toEqual({ word: "refused.noToken", asksToken: true });
+    expect(reason(401, "unauthorized", "a.b.c").word).toBe("refused.badToken");
+    expect(reason(401, "unauthorized", "an API key").word).toBe("refused.notToken");
+    expect(reason(401, "upgrade-required", "an API key").word).toBe("refused.notToken");
+    expect(reason(431, "", "a.b.c")).toEqual({ word: "refused.longToken", asksToken: true });
+    expect(reason(431, "").word).toBe("refused.other");
   });
 
-  test("for want of a token says which want it is", () => {
-    expect(reasonOfRefusal(answer(401, "unauthorized"), "")).toEqual({ word: "refused.noToken", comeBack: "with-token" });
-    expect(reasonOfRefusal(answer(401, "unauthorized"), "a.b.c").word).toBe("refused.badToken");
-    expect(reasonOfRefusal(answer(401, "unauthorized"), "an API key").word).toBe("refused.notToken");
-    expect(reasonOfRefusal(answer(426, "upgrade-required"), "an API key").word).toBe("refused.notToken");
-  });
-
-  test("for the length of a token says so", () => {
-    expect(reasonOfRefusal(answer(431, ""), "a.b.c")).toEqual({ word: "refused.longToken", comeBack: "with-token" });
-    expect(reasonOfRefusal(answer(431, ""), "").word).toBe("refused.other");
-  });
-
-  test("that may end by itself is tried again, and another is not", () => {
-    const comeBack = (status: number, problem: string): string => reasonOfRefusal(answer(status, problem), "").comeBack;
-    expect(comeBack(503, "bus-away")).toBe("later");
-    expect(comeBack(429, "too-many-connections-of-address")).toBe("later");
-    expect(comeBack(502, "")).toBe("later");
-    expect(comeBack(404, "no-channel")).toBe("never");
-    expect(comeBack(418, "")).toBe("never");
+  test("without an answer or a reason has words of its own", () => {
+    expect(reason(undefined, "").word).toBe("refused.unreachable");
+    expect(reason(undefined, "upgrade-required").word).toBe("refused.silent");
+    expect(reason(502, "")).toEqual({ word: "refused.other", values: ["502"], detail: "said" });
   });
 });
 
-describe("the course on a channel with history", () => {
-  test("begins where the server says and counts one a message", () => {
-    const course = new Course();
-    expect(course.query(20)).toBe("?hello=1&recent=20");
-    expect(course.query(0)).toBe("?hello=1");
-    const hello = parseHello('{"position":"k3j9-7","resumed":null}');
-    if (hello === undefined) throw new Error("no hello");
-    course.begin(hello);
-    course.advance();
-    course.advance();
-    expect(course.position).toBe("k3j9-9");
-    expect(course.query(20)).toBe("?hello=1&since=k3j9-9");
-    course.forget();
-    expect(course.position).toBeUndefined();
-  });
-
-  test("says where the history has begun anew", () => {
-    const course = new Course();
-    const at = (epoch: string, offset: number): boolean => course.begin({ position: { epoch, offset }, resumed: false });
-    expect([at("e", 7), at("e", 900), at("f", 1), at("f", 1)]).toEqual([false, false, true, false]);
-    course.forget();
-    expect(at("g", 1)).toBe(false);
-  });
-
-  test("takes only what is a hello for one", () => {
-    expect(parseHello('{"position":"e-1","resumed":false}')?.resumed).toBe(false);
-    for (const text of ["", "null", '"e-1"', '{"position":null,"resumed":null}', '{"position":"nonsense"}']) {
-      expect(parseHello(text)).toBeUndefined();
-    }
-  });
-
-  test("is shown with its offset whole", () => {
-    expect(showPosition("k3j9-7")).toBe("k3j9-7");
-    expect(showPosition("8069f4393ddd49d0b4023eba5e942b27-12345")).toBe("8069f4…-12345");
-  });
+test("a position is shown with its offset whole", () => {
+  expect(showPosition("k3j9-7")).toBe("k3j9-7");
+  expect(showPosition("8069f4393ddd49d0b4023eba5e942b27-12345")).toBe("8069f4…-12345");
 });
 
 describe("the entries of a channel", () => {

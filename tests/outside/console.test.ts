@@ -14,7 +14,7 @@ setDefaultTimeout(30_000);
 // Before any time runs: it may have to be installed.
 findProgram("chromium");
 
-/** Waits in the page itself, and not often: to be asked for ten thousand rows all the time would keep it from showing them. */
+/** Polls inside the page, and rarely: reading ten thousand rows all the time would keep it from showing them. */
 function newest(page: Page, text: string): Promise<unknown> {
   return page.evaluate(`new Promise((resolve) => {
     const look = () => {
@@ -26,16 +26,16 @@ function newest(page: Page, text: string): Promise<unknown> {
   })`);
 }
 
-/** As many messages a second as there are. */
+/** No limit on messages per second. */
 const UNLIMITED = '[limits]\nmessages_per_second = 0\n\n[[channels]]\npath = "rooms/{room}"\n';
 
-/** Pixels of the messages that are below the edge. */
+/** Distance to the end of the log, in pixels. */
 const TO_THE_END = `(() => {
   const log = document.querySelector("[role=log]");
   return Math.floor(log.scrollHeight - log.scrollTop - log.clientHeight);
 })()`;
 
-/** For what takes a browser as long as the machine is slow: here it matters that it comes, not when. */
+/** Limit for steps that a slow machine draws out: they have to end, no matter when. */
 const SLOW_MS = 40_000;
 
 let browser: Browser;
@@ -53,16 +53,16 @@ async function start(setup?: Setup): Promise<Instance> {
   return instance;
 }
 
-/** What the browser itself says of requests that were refused or found nobody; a page cannot keep it from that. */
+/** Messages of the browser itself about failed requests; a page cannot suppress them. */
 const OF_THE_NETWORK = /^Failed to load resource: |^WebSocket connection to '[^']*' failed: /;
 
-/** A console, with all that it asked for and all that went wrong in it. */
+/** A console, with all of its requests and faults. */
 class Console {
   static readonly opened: Console[] = [];
   readonly page: Page;
-  /** Every address that it asked, whatever came of it. */
+  /** URLs of all requests. */
   readonly asked: string[] = [];
-  /** What the browser said of failed requests, and whatever else stood in its console. */
+  /** The browser's messages about failed requests; everything else in its console is a fault. */
   readonly refusals: string[] = [];
   readonly faults: string[] = [];
 
@@ -75,7 +75,7 @@ class Console {
   }
 
   static async open(url: string, hash = "", options: BrowserContextOptions = {}): Promise<Console> {
-    // The runner ends it with a test that takes too long: the next ones are not to suffer for that.
+    // The runner kills it with a test that takes too long; the next tests get a new one.
     if (!browser.isConnected()) browser = await launchChromium();
     const context = await browser.newContext({ locale: "en-GB", ...options });
     const opened = new Console(await context.newPage());
@@ -301,7 +301,7 @@ describe("what stands in a message", () => {
     const { page, panel } = await openRoom(instance);
     await instance.publish("rooms/a", "\u202e".repeat(600));
     await panel.node.getByText("show all, 1.8 kB").waitFor();
-    // Where the first and the last sign of the page's own words stand.
+    // Places of the first and last character of the page's own words.
     const places = await page.evaluate<[number, number]>(`(() => {
       const words = document.querySelector(".row .note").firstChild;
       return [0, words.length - 1].map((index) => {
@@ -403,7 +403,7 @@ async function openRoom(instance: Instance): Promise<{ console: Console; page: P
   return { console, page: console.page, panel };
 }
 
-/** The same, on a server that takes as many messages as there are, and somebody who sends there. */
+/** A console on `rooms/a` of a server without a message rate, and a client that sends there. */
 async function openBusyRoom(): Promise<{ page: Page; panel: Panel; sender: Client }> {
   const instance = await start({ toml: UNLIMITED });
   const { page, panel } = await openRoom(instance);
@@ -500,7 +500,7 @@ describe("a connection that is lost", () => {
     const panel = new Panel(page.getByRole("region", { name: "rooms/a" }));
     await panel.is("open");
     process.kill(server.pid, "SIGSTOP");
-    // What the browser says when it changes its network; else the page looks every five seconds.
+    // The browser fires this when its network changes; without it the page asks every five seconds.
     await page.evaluate("dispatchEvent(new Event('online'))");
     await page.getByText("the server does not answer").waitFor();
     await panel.says(/^The connection was lost\.$/);
