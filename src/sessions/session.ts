@@ -98,7 +98,8 @@ export class Session implements Registered, Subscriber, TransportOwner, Protocol
 
   /** Sends the rest of a replay, no faster than the client reads it. */
   async replayRest(subscription: Subscription | undefined): Promise<void> {
-    while (subscription !== undefined && isReplaying(subscription)) {
+    if (subscription === undefined) return;
+    while (isReplaying(subscription)) {
       await this.#transport?.drained();
       try {
         await subscription.more();
