@@ -6,11 +6,11 @@ import type { ShardContext } from "./context.ts";
 import { listOf, membersScript, writePresenceScript } from "./scripts.ts";
 
 /*
- * A killed instance's members have left 16 s after its last renewal, and the next instance that touches the channel reports that:
- * 22 s if one was there for a while, 28 s if it has just come, since it has to be registered first.
+ * A killed instance's members are gone 15 s after its last renewal, and the next instance that touches the channel reports their leaves:
+ * after 20 s, or after 26 s if it has only just come, see GRACE in lua/presence.lua. An instance that comes later never saw them.
  */
-const TTL_MS = 16_000;
-const RENEW_MS = 6000;
+const TTL_MS = 15_000;
+const RENEW_MS = 5000;
 
 /** What has to be written of a channel: everything, or some of its members. */
 interface Unwritten {

@@ -36,6 +36,7 @@ findDead(ARGV[3])
 commit()
 
 redis.call('HSET', own, 's', ARGV[4], 'n', connections)
+if not isRegistered(ARGV[3]) then redis.call('HSET', own, 'r', string.format('%.0f', now)) end
 for _, id in ipairs(gone) do redis.call('HDEL', own, 'm' .. id) end
 for index = MEMBERS, #ARGV, 4 do
   if ARGV[index + 1] ~= '0' then

@@ -1,7 +1,8 @@
 -- Shared by the scripts about who is on a channel; precedes each of them. The keys, all of one slot:
 --   instances           by when their registration expires, in ms of this server's clock: an instance renews it every few seconds
---   present:<instance>  s, the number of its last write; n, all of its connections; for each member m<id>, "<connections> <announced>
---                       <data>": how many connections it has, and of how many the coming and going is announced
+--   present:<instance>  s, the number of its last write; r, since when it has been registered without a break; n, all of its connections;
+--                       for each member m<id>, "<connections> <announced> <data>": how many connections it has, and of how many the
+--                       coming and going is announced
 --   announced           <id>, through how many instances: from 0 to more is a join, from more to 0 a leave
 -- A write says how things are, never what changed. So one that comes twice, because its answer was lost, changes nothing, and
 -- reports nothing.
@@ -10,6 +11,9 @@
 
 -- What an instance left outlives its registration (ms): somebody has to take it away.
 local KEEP = 600000
+-- An instance has to be registered for so long (ms), longer than between two renewals, before it may say that others are dead: after an
+-- outage of this server all look so until they have renewed.
+local GRACE = 6000
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 local touched, before, after, datas = {}, {}, {}, {}
@@ -33,11 +37,16 @@ local function change(id, by, data)
   datas[id] = data
 end
 
--- Finds instances that did not renew their registration: they are dead. Only an instance that stayed registered itself may say that
--- of others: after an outage of this server all look dead at once.
-local function findDead(instance)
+local function isRegistered(instance)
   local expiry = redis.call('ZSCORE', KEYS[1], instance)
-  if not expiry or tonumber(expiry) <= now then return end
+  return expiry and tonumber(expiry) > now
+end
+
+-- Finds instances that did not renew their registration: they are dead.
+local function findDead(instance)
+  if not isRegistered(instance) then return end
+  local since = tonumber(redis.call('HGET', ARGV[1] .. instance, 'r') or now)
+  if now - since < GRACE then return end
   dead = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now))
   for _, other in ipairs(dead) do
     local fields = redis.call('HGETALL', ARGV[1] .. other)
