@@ -1,7 +1,10 @@
 import { Value, ValueErrorType, type ValueError } from "@sinclair/typebox/value";
 import { Cron } from "croner";
 import { builtinKinds } from "../channels/builtin.ts";
-import { Kind, kindFaults, nameShape, resolveTarget, type KindSettings, type Target } from "../channels/kind.ts";
+import { ChannelName } from "../channels/channel-name.ts";
+import { kindFaults } from "../channels/kind-faults.ts";
+import { Kind, type KindSettings, type Target } from "../channels/kind.ts";
+import { resolveTarget } from "../channels/resolver.ts";
 import { parsePath } from "../channels/path.ts";
 import { durationMs, parseDuration } from "../lib/duration.ts";
 import { apiKeyFault, hostFault, jwksUrlFault, originFault, publicKeyFault } from "./access-checks.ts";
@@ -149,7 +152,7 @@ function showUrl(url: string): string {
 function sharingFaults(kinds: readonly KindSettings[]): string[] {
   const first = new Map<string, number>();
   return kinds.flatMap((kind, index) => {
-    const shape = nameShape(kind);
+    const shape = ChannelName.of(kind).shape;
     const other = kinds[first.get(shape) ?? index] ?? kind;
     if (!first.has(shape)) first.set(shape, index);
     return (["history", "presence"] as const).flatMap((key) =>

@@ -1,4 +1,5 @@
-import { kindNaming, resolveTarget, type Kind, type Target } from "../channels/kind.ts";
+import type { Kind, Target } from "../channels/kind.ts";
+import { kindNaming, resolveTarget } from "../channels/resolver.ts";
 import type { Attendance } from "./attendance.ts";
 import type { Gaps } from "./gaps.ts";
 import type { LocalChannel } from "./local-channel.ts";

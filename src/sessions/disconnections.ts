@@ -20,7 +20,7 @@ export class Disconnections {
     this.#hub = hub;
     this.#connections = connections;
     const kind = new Kind({ path: "disconnections", history: { size: RETENTION.size, ttl: `${RETENTION.ttlMs}ms` } });
-    this.#target = { kind, channel: CHANNEL, segments: [], owner: undefined };
+    this.#target = { kind, channel: CHANNEL, segments: [], values: new Map(), owner: undefined };
   }
 
   /** Begins to hear what is ordered anywhere. A second time does nothing. */
