@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { generateKeyPairSync } from "node:crypto";
-import { ConfigError, loadConfig } from "../src/config/config.ts";
+import { ConfigError } from "../src/config/faults.ts";
+import { loadConfig } from "../src/config/load.ts";
 import { resolveTarget } from "../src/channels/resolver.ts";
 import { keyPairs, pemOf } from "./support/tokens.ts";
 import { configOf, type Setup } from "./support/instance.ts";

@@ -1,5 +1,5 @@
 import { signToken, wrongPattern } from "../access/claims.ts";
-import { loadConfig } from "../config/config.ts";
+import { loadConfig } from "../config/load.ts";
 import { UsageError } from "../usage-error.ts";
 import { mention, print } from "./say.ts";
 import { expectWords, parseWait, type Options } from "./words.ts";
