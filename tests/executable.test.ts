@@ -203,9 +203,9 @@ describe("the executable, alone in an empty folder", () => {
     await server.end();
   });
 
-  test("refuses an expression that some values keep busy", async () => {
-    const { code, stderr } = await run(["check", file('[[channels]]\npath = "{a}"\nparams = { a = "(a+)+" }')]);
-    expect([code, stderr]).toEqual([2, expect.stringContaining('channels[0].params.a: found "(a+)+"')]);
+  test("refuses an expression with look-around", async () => {
+    const { code, stderr } = await run(["check", file('[[channels]]\npath = "{a}"\nparams = { a = "(?=a)a" }')]);
+    expect([code, stderr]).toEqual([2, expect.stringContaining('channels[0].params.a: found "(?=a)a"')]);
   });
 
   test("tells a container whether it is live", async () => {

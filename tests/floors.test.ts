@@ -27,7 +27,6 @@ const keepers: Readonly<Record<string, readonly string[]>> = {
   jose: ["access/"],
   "node-ws": ["remote/socket.ts"],
   "prom-client": ["http/metrics.ts", "workers/totals.ts"],
-  recheck: ["channels/"],
   re2js: ["channels/"],
   elysia: ["http/", "broadcasts.ts", "server.ts"],
   "@elysiajs/cron": ["broadcasts.ts"],

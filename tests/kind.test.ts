@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { builtinKinds } from "../src/channels/builtin.ts";
 import { compileEnvelope } from "../src/channels/envelope.ts";
-import { Kind, resolveTarget } from "../src/channels/kind.ts";
+import { Kind } from "../src/channels/kind.ts";
+import { resolveTarget } from "../src/channels/resolver.ts";
 import { parsePath } from "../src/channels/path.ts";
 import { Problem } from "../src/errors.ts";
 

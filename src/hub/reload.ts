@@ -1,4 +1,5 @@
-import { kindNaming, resolveTarget, type Kind, type Target } from "../channels/kind.ts";
+import type { Kind, Target } from "../channels/kind.ts";
+import { kindNaming, resolveTarget } from "../channels/resolver.ts";
 import type { Channel } from "./channel.ts";
 import type { Channels } from "./channels.ts";
 import type { PresenceTracker } from "./presence-tracker.ts";

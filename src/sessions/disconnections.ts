@@ -21,7 +21,7 @@ export class Disconnections {
     this.#hub = hub;
     this.#registry = registry;
     const kind = new Kind({ path: "disconnections", history: { size: RETENTION.size, ttl: `${RETENTION.ttlMs}ms` } });
-    this.#target = { kind, channel: CHANNEL, segments: [], owner: undefined };
+    this.#target = { kind, channel: CHANNEL, segments: [], values: new Map(), owner: undefined };
   }
 
   /** Hears orders of all instances from now on. A second time does nothing. */

@@ -3,17 +3,17 @@ import { readAtMost } from "../lib/read-at-most.ts";
 import { describeError, type Log } from "../log.ts";
 import { TokenBucket } from "../lib/token-bucket.ts";
 
-/** How long a handshake may wait for keys that have to be fetched. */
+/** The longest wait of a handshake for keys that have to be fetched. */
 const FETCH_TIMEOUT_MS = 2500;
-/** Keys are asked for this often, whatever names of keys strangers make up, and twice that in a burst. */
+/** The limit on requests for keys, twice that in a burst: anybody can make up tokens with unknown key ids. */
 const FETCHES_PER_SECOND = 2;
 const WAIT_MS = 50;
 const MAX_BYTES = 1024 * 1024;
 const REPORT_MS = 60_000;
 
 /**
- * The keys behind a url (RFC 7517 §5). They are kept for ten minutes, and fetched again when a token is of an unknown one. While
- * they cannot be had, no token is good.
+ * The keys behind a url (RFC 7517 §5). They are cached for ten minutes, and fetched again for a token with an unknown key. While they
+ * cannot be fetched, no token is valid.
  */
 export class RemoteKeys {
   readonly #log: Log;
@@ -27,7 +27,7 @@ export class RemoteKeys {
       timeoutDuration: FETCH_TIMEOUT_MS,
       cooldownDuration: 0,
       [customFetch]: async (target, options) => {
-        // Whoever comes meanwhile waits for the same answer.
+        // jose lets all tokens that come meanwhile wait for the same answer.
         while (!this.#fetches.take()) await new Promise((resolve) => setTimeout(resolve, WAIT_MS));
         return bounded(await fetch(target, options));
       },
@@ -35,15 +35,15 @@ export class RemoteKeys {
   }
 
   /**
-   * The claims of a token.
+   * The payload of a token.
    *
-   * @throws Error where it is not genuine, or that cannot be known
+   * @throws Error if it is not genuine, or if the keys cannot be fetched
    */
   async verify(token: string, options: JWTVerifyOptions): Promise<unknown> {
     try {
       return await this.#verify(token, options);
     } catch (error) {
-      // Without a name it was tried with the keys that are known: there may be newer ones.
+      // A token without a key id was tried with all known keys. A newer one may fit.
       if (!(error instanceof errors.JWSSignatureVerificationFailed) || decodeProtectedHeader(token).kid !== undefined) throw error;
       await this.#ask(() => this.#keys.reload());
       return this.#verify(token, options);
@@ -56,7 +56,7 @@ export class RemoteKeys {
       return payload;
     } catch (error) {
       if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error;
-      // A token that does not name its key may be of any that fit.
+      // A token without a key id may be signed with any key that fits its algorithm.
       for await (const candidate of error) {
         const found = await jwtVerify(token, candidate, options).catch(() => undefined);
         if (found !== undefined) return found.payload;
@@ -65,7 +65,7 @@ export class RemoteKeys {
     }
   }
 
-  /** Logs it once a minute where keys cannot be had. */
+  /** Runs a request for keys, and logs failures at most once a minute. */
   async #ask<T>(question: () => Promise<T>): Promise<T> {
     try {
       return await question();
@@ -80,7 +80,7 @@ export class RemoteKeys {
   }
 }
 
-/** @throws Error where the body is larger than any list of keys */
+/** The response, read into memory. @throws Error for a body over the limit */
 async function bounded({ body, status }: Response): Promise<Response> {
   const bytes = await readAtMost(body, MAX_BYTES);
   if (bytes === undefined) throw new Error(`the list of keys has more than ${MAX_BYTES} bytes`);
