@@ -5,6 +5,8 @@ COPY package.json bun.lock bunfig.toml ./
 # --production: a devDependency is npm's own copy of Bun, which would hide the image's.
 RUN bun install --frozen-lockfile --production
 COPY tsconfig.json ./
+COPY client client
+COPY console console
 COPY src src
 RUN bun run build
 

@@ -77,6 +77,11 @@ export type ClosingFaultName = { [N in FaultName]: (typeof table)[N] extends { c
 
 export const faults: Readonly<Record<FaultName, Fault>> = table;
 
+/** True for the faults that can end a WebSocket. */
+export function isClosingFault(name: FaultName): name is ClosingFaultName {
+  return faults[name].close !== undefined;
+}
+
 /** The close code of a fault that ends a WebSocket. */
 export function closeCode(name: ClosingFaultName): CloseCode {
   return table[name].close;

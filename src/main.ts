@@ -8,7 +8,7 @@ import { subscribe, SUBSCRIBE_HELP } from "./commands/subscribe.ts";
 import { token, TOKEN_HELP } from "./commands/token.ts";
 import { worker } from "./commands/worker.ts";
 import { parseWords, type Options } from "./commands/words.ts";
-import { ConfigError } from "./config/config.ts";
+import { ConfigError } from "./config/faults.ts";
 import { UsageError } from "./usage-error.ts";
 import { WORKER_WORD } from "./workers/orders.ts";
 import manifest from "../package.json" with { type: "json" };

@@ -1,12 +1,9 @@
 import { Elysia } from "elysia";
 import { Broadcasts } from "./broadcasts.ts";
+import { requireAbilities } from "./bus/abilities.ts";
 import { openBus } from "./bus/open.ts";
 import type { Server } from "bun";
 import type { Config } from "./config/config.ts";
-import type { ClientHouse, Connection } from "./sessions/connection.ts";
-import { Connections } from "./sessions/registry.ts";
-import { Disconnections } from "./sessions/disconnections.ts";
-import { EventTopics } from "./sessions/event-topics.ts";
 import { Counts } from "./counts.ts";
 import { Problem } from "./errors.ts";
 import { Answers } from "./http/answers.ts";
@@ -23,10 +20,18 @@ import { publish } from "./http/publish.ts";
 import { fixedDifferences, rulesOf } from "./http/rules.ts";
 import type { Siblings } from "./http/siblings.ts";
 import { serverSentEvents } from "./http/sse.ts";
-import { socketEvents, websocket } from "./http/ws.ts";
+import { websocket } from "./http/ws.ts";
 import { Hub } from "./hub/hub.ts";
 import type { Log } from "./log.ts";
-import { Refusals } from "./sessions/refusal-log.ts";
+import { rawEncoder } from "./protocols/raw/raw.ts";
+import { sseEncoder } from "./protocols/sse/sse.ts";
+import type { SessionContext } from "./sessions/context.ts";
+import { Disconnections } from "./sessions/disconnections.ts";
+import { EncodedFanOut } from "./sessions/fan-out.ts";
+import { RefusalLog } from "./sessions/refusal-log.ts";
+import { Registry } from "./sessions/registry.ts";
+import { StreamTopics } from "./sessions/transports/event-stream.ts";
+import { NativeTopics, socketHandler, type WebSocketTransport } from "./sessions/transports/websocket.ts";
 import { within } from "./lib/timeout.ts";
 
 /** Bodies are bounded where they are read, so that a refusal can say why; this only stands behind that. */
@@ -67,29 +72,43 @@ export async function createServer(config: Config, log: Log, siblings?: Siblings
   let rules = rulesOf(config, log);
   // Everybody reads them where they are needed, so that a reload has only to fill them anew.
   const limits = { ...config.limits };
-  let server: Server<Connection> | null = null;
+  let server: Server<WebSocketTransport>;
   const counts = new Counts();
-  const eventTopics = new EventTopics();
+  const nativeTopics = new NativeTopics();
+  const streamTopics = new StreamTopics();
   const answers = new Answers();
   const hub = await Hub.open({
     openBus: (listener) => openBus({ url: config.redisUrl, prefix: config.redisPrefix, limits, counts, log }, listener),
-    broadcast: (topic, message, epoch, offset) => {
-      server?.publish(topic, message);
-      eventTopics.broadcast(topic, message, epoch, offset);
-    },
     limits,
     counts,
     log,
   });
-  const connections = new Connections(limits, config.pingIntervalMs);
+  try {
+    requireAbilities(hub.bus, config.kinds, config.broadcasts);
+  } catch (error) {
+    hub.close();
+    throw error;
+  }
+  const registry = new Registry(limits, config.pingIntervalMs);
   let refusal: Problem | undefined;
-  const house: ClientHouse = { hub, connections, limits, counts, refusals: new Refusals(log), log };
+  const sessions: SessionContext = {
+    hub,
+    registry,
+    get policy() {
+      return rules.policy;
+    },
+    limits,
+    counts,
+    refusals: new RefusalLog(log),
+    log,
+  };
   const instance: Instance = {
     get rules() {
       return rules;
     },
-    house,
-    eventTopics,
+    sessions,
+    fanOuts: { raw: new EncodedFanOut(rawEncoder, nativeTopics), sse: new EncodedFanOut(sseEncoder, streamTopics) },
+    streamTopics,
     answers,
     siblings,
     draining: () => refusal !== undefined,
@@ -97,13 +116,13 @@ export async function createServer(config: Config, log: Log, siblings?: Siblings
       if (refusal !== undefined) throw refusal;
     },
   };
-  const disconnections = new Disconnections(hub, connections);
+  const disconnections = new Disconnections(hub, registry);
   if (rules.policy.hasSubjects) disconnections.start();
   const metrics = new Metrics(instance);
   const broadcasts = new Broadcasts({
     log,
     publishTick: async (tick) => {
-      if ((await hub.bus.ticks?.claim(tick)) === true) counts.ticks += 1;
+      if (await hub.bus.ticks?.claim(tick)) counts.ticks += 1;
     },
   });
   const app = new Elysia({ handler: { standardHostname: false } })
@@ -121,7 +140,7 @@ export async function createServer(config: Config, log: Log, siblings?: Siblings
     .compile();
   const end = (): void => {
     metrics.close();
-    connections.close();
+    registry.close();
     hub.close();
   };
   const serving = {
@@ -135,12 +154,13 @@ export async function createServer(config: Config, log: Log, siblings?: Siblings
     fetch: app.fetch,
   };
   try {
-    server = Bun.serve({ ...serving, websocket: socketEvents(limits) });
+    server = Bun.serve({ ...serving, websocket: socketHandler(limits.maxMessageBytes) });
   } catch (error) {
     end();
     throw error;
   }
   const running = server;
+  nativeTopics.use(running);
   app.server = running;
   broadcasts.schedule(config);
 
@@ -148,10 +168,10 @@ export async function createServer(config: Config, log: Log, siblings?: Siblings
   const drain = async (): Promise<void> => {
     refusal = new Problem("draining", "The instance is draining.");
     broadcasts.stop();
-    connections.mute();
+    registry.mute();
     const { drainTimeoutMs } = rules.config;
     await within(drainTimeoutMs, hub.bus.settled());
-    await Promise.all([connections.drain(drainTimeoutMs), within(drainTimeoutMs, answers.none())]);
+    await Promise.all([registry.drain(drainTimeoutMs), within(drainTimeoutMs, answers.none())]);
     // What still waits is refused now, and HTTP may say so.
     end();
     await within(GOODBYE_MS, running.stop(false));
@@ -164,9 +184,9 @@ export async function createServer(config: Config, log: Log, siblings?: Siblings
     reload: (next) => {
       rules = rulesOf(next, log, rules);
       Object.assign(limits, next.limits);
-      running.reload({ ...serving, websocket: socketEvents(limits) });
+      running.reload({ ...serving, websocket: socketHandler(limits.maxMessageBytes) });
       hub.reload(next.kinds);
-      connections.reconsider(rules.policy);
+      registry.reconsider();
       if (rules.policy.hasSubjects) disconnections.start();
       if (refusal === undefined) broadcasts.schedule(next);
       return fixedDifferences(config, next);

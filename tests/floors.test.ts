@@ -6,13 +6,13 @@ const src = join(import.meta.dir, "../src");
 /** From low to high. A file imports its own floor's folder and what lies below; files of one floor are listed together. */
 const floors: readonly (readonly string[])[] = [
   ["lib/", "counts.ts", "errors.ts", "log.ts", "message.ts", "position.ts", "usage-error.ts"],
-  ["console/"],
   ["channels/"],
   ["remote/"],
   ["config/"],
   ["access/"],
   ["bus/"],
   ["hub/"],
+  ["protocols/"],
   ["sessions/"],
   ["http/", "broadcasts.ts"],
   ["workers/"],
@@ -27,7 +27,6 @@ const keepers: Readonly<Record<string, readonly string[]>> = {
   jose: ["access/"],
   "node-ws": ["remote/socket.ts"],
   "prom-client": ["http/metrics.ts", "workers/totals.ts"],
-  recheck: ["channels/"],
   re2js: ["channels/"],
   elysia: ["http/", "broadcasts.ts", "server.ts"],
   "@elysiajs/cron": ["broadcasts.ts"],

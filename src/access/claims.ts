@@ -1,7 +1,20 @@
 import { Type } from "@sinclair/typebox";
 import { Value } from "@sinclair/typebox/value";
-import type { TokenClaims } from "./principal.ts";
+import { SignJWT } from "jose";
 import { Pattern } from "./pattern.ts";
+
+/** The claims of a verified token. */
+export interface TokenClaims {
+  readonly by: "token";
+  /** The keys that verified it, by identity. A reload with other keys makes the token invalid. */
+  readonly verifier: object;
+  /** `sub`, RFC 7519 §4.1.2. */
+  readonly subject: string | null;
+  /** Milliseconds since 1970. */
+  readonly expiresMs: number;
+  readonly subscribe: readonly Pattern[];
+  readonly publish: readonly Pattern[];
+}
 
 const patterns = Type.Optional(Type.Array(Type.String()));
 
@@ -11,11 +24,11 @@ const claimsSchema = Type.Object({
   lockstep: Type.Optional(Type.Object({ subscribe: patterns, publish: patterns })),
 });
 
-/** What the claims of a verified token say, or undefined where one is missing or of the wrong type. */
-export function parseClaims(claims: unknown, verifier: object): TokenClaims | undefined {
-  if (!Value.Check(claimsSchema, claims)) return undefined;
-  const { sub, exp, lockstep } = claims;
-  // Half a character would not come back from the bus as it is, and could then not be told to leave.
+/** Narrows the payload of a verified token; undefined if a claim is missing or of the wrong type. */
+export function parseClaims(payload: unknown, verifier: object): TokenClaims | undefined {
+  if (!Value.Check(claimsSchema, payload)) return undefined;
+  const { sub, exp, lockstep } = payload;
+  // A lone surrogate changes on its way over the bus, and an operator could not disconnect that subject.
   if (sub?.isWellFormed() === false) return undefined;
   return {
     by: "token",
@@ -29,4 +42,29 @@ export function parseClaims(claims: unknown, verifier: object): TokenClaims | un
 
 function parsePatterns(texts: readonly string[] = []): Pattern[] {
   return texts.map((text) => Pattern.parse(text)).filter((pattern) => pattern !== undefined);
+}
+
+/** The claims of a token that is to be signed. */
+export interface NewClaims {
+  /** `sub`; undefined: the token names nobody. */
+  readonly subject: string | undefined;
+  readonly subscribe: readonly string[];
+  readonly publish: readonly string[];
+  readonly ttlMs: number;
+}
+
+/** The first text that is not a pattern, see {@link Pattern.parse}. */
+export function wrongPattern({ subscribe, publish }: NewClaims): string | undefined {
+  return [...subscribe, ...publish].find((text) => Pattern.parse(text) === undefined);
+}
+
+/** A token in compact form, signed with HS256 (RFC 7515 §7.1, RFC 7518 §3.2). */
+export function signToken({ subject, subscribe, publish, ttlMs }: NewClaims, secret: string): Promise<string> {
+  const issued = Math.floor(Date.now() / 1000);
+  const token = new SignJWT({ lockstep: { subscribe: [...subscribe], publish: [...publish] } })
+    .setProtectedHeader({ alg: "HS256", typ: "JWT" })
+    .setIssuedAt(issued)
+    .setExpirationTime(issued + Math.ceil(ttlMs / 1000));
+  if (subject !== undefined) token.setSubject(subject);
+  return token.sign(new TextEncoder().encode(secret));
 }

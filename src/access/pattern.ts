@@ -3,7 +3,7 @@ import { parsePath } from "../channels/path.ts";
 const ONE = Symbol("any one segment");
 const REST = Symbol("one segment or more");
 
-/** A set of channels, as a token names it: a path in which `*` stands for any one segment, and a last `**` for one or more. */
+/** A pattern of paths in a token: `*` stands for any one segment, and a last `**` for one or more. */
 export class Pattern {
   readonly #segments: readonly (string | typeof ONE)[];
   readonly #open: boolean;
@@ -14,9 +14,9 @@ export class Pattern {
   }
 
   /**
-   * Segments are percent-decoded, as those of a path are: `%2A` is the character, not the wildcard.
+   * Parses a pattern. Segments are percent-decoded as in a path, so `%2A` is the character and not the wildcard.
    *
-   * @returns undefined where the text is no pattern: it then stands for nothing
+   * @returns undefined for a text that is not a pattern, which gives no right
    */
   static parse(text: string): Pattern | undefined {
     const parts = text.split("/").map(parsePart);

@@ -4,45 +4,45 @@ import { Problem } from "../errors.ts";
 import { ANONYMOUS, subjectOf, type Principal } from "./principal.ts";
 import type { Tokens } from "./tokens.ts";
 
-/** What a request brings to say who it is. */
+/** A token or the API key, as a request brings it. */
 export interface Credential {
   readonly token: string;
-  /** Only a Bearer token in a header may be the API key: urls end up in logs. */
+  /** False for credentials from a url: the API key must not stand in urls, which end up in logs (CWE-598). */
   readonly mayBeKey: boolean;
 }
 
-/** RFC 6750 §3: how a 401 and a 403 say what is missing. */
+/** The values of `WWW-Authenticate` (RFC 6750 §3). */
 const CHALLENGE = 'Bearer realm="lockstep"';
 const INVALID_TOKEN = `${CHALLENGE}, error="invalid_token"`;
 const INSUFFICIENT_SCOPE = `${CHALLENGE}, error="insufficient_scope"`;
 
-/** Who may do what (contract §5). Without keys there are no tokens, and what asks for none is open. */
+/** Identifies principals and checks their rights (contract §5). Without keys nobody can bring a token, and open channels are open. */
 export class Policy {
   readonly #tokens: Tokens;
   readonly #apiKey: Buffer | undefined;
 
-  /** @param apiKey empty: none */
+  /** @param apiKey empty: no API key */
   constructor(tokens: Tokens, apiKey: string) {
     this.#tokens = tokens;
     this.#apiKey = apiKey === "" ? undefined : digest(apiKey);
   }
 
-  /** The same tokens, with another API key. */
+  /** A policy with the same tokens and another API key. Sessions with a token stay accepted. */
   withKey(apiKey: string): Policy {
     return new Policy(this.#tokens, apiKey);
   }
 
-  /** Whether any key is set. */
+  /** At least one key is set, for tokens or for backends. */
   get keyed(): boolean {
     return this.#tokens.any || this.#apiKey !== undefined;
   }
 
-  /** Whether anybody can come with a subject. */
+  /** A principal can have a subject. */
   get hasSubjects(): boolean {
     return this.#tokens.any;
   }
 
-  /** @throws Problem `unauthorized` for a token that is not valid, also where none is needed */
+  /** The principal behind a credential. @throws Problem `unauthorized` for a token that is not valid, even if none is needed */
   async identify(credential: Credential | undefined): Promise<Principal> {
     if (credential === undefined || !this.keyed) return ANONYMOUS;
     const { token, mayBeKey } = credential;
@@ -53,7 +53,7 @@ export class Policy {
     return claims;
   }
 
-  /** Whether who was let in by earlier keys would be let in by these. */
+  /** A principal that an earlier policy identified is still valid under this one. */
   accepts(principal: Principal): boolean {
     if (principal.by === "token") return principal.verifier === this.#tokens;
     return principal.by === "nobody" || this.#isKey(principal.digest);
@@ -86,7 +86,7 @@ export class Policy {
     return rule === "open" || (principal.by === "token" && principal[right].some((pattern) => pattern.matches(segments)));
   }
 
-  /** In constant time, whatever the lengths were. */
+  /** Compares digests of equal length in constant time (CWE-208). */
   #isKey(given: Buffer): boolean {
     return this.#apiKey !== undefined && timingSafeEqual(this.#apiKey, given);
   }

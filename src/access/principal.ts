@@ -1,28 +1,26 @@
-import type { Pattern } from "./pattern.ts";
+import type { TokenClaims } from "./claims.ts";
 
-/** Who asks: nobody in particular, the claims of a token, or a backend with the API key, which may do everything. */
-export type Principal = { readonly by: "nobody" } | { readonly by: "key"; readonly digest: Buffer } | TokenClaims;
+/** The author of a request: nobody known, the holder of a token, or a backend with the API key, which may do everything. */
+export type Principal = Nobody | KeyHolder | TokenClaims;
 
-/** What a token says of its claims. */
-export interface TokenClaims {
-  readonly by: "token";
-  /** By whom it was verified. */
-  readonly verifier: object;
-  /** `sub`, RFC 7519 §4.1.2. */
-  readonly subject: string | null;
-  /** Milliseconds since 1970. */
-  readonly expiresMs: number;
-  readonly subscribe: readonly Pattern[];
-  readonly publish: readonly Pattern[];
+interface Nobody {
+  readonly by: "nobody";
+}
+
+interface KeyHolder {
+  readonly by: "key";
+  /** SHA-256 of the key that it brought: after a reload, another key may be the right one. */
+  readonly digest: Buffer;
 }
 
 export const ANONYMOUS: Principal = { by: "nobody" };
 
+/** The subject of a token; null for everybody else. */
 export function subjectOf(principal: Principal): string | null {
   return principal.by === "token" ? principal.subject : null;
 }
 
-/** When it may not stay any longer: milliseconds since 1970, or infinity. */
+/** The time at which its sessions have to end: milliseconds since 1970, or infinity. */
 export function expiryOf(principal: Principal): number {
   return principal.by === "token" ? principal.expiresMs : Number.POSITIVE_INFINITY;
 }

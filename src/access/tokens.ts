@@ -2,19 +2,18 @@ import type { KeyObject } from "node:crypto";
 import { decodeProtectedHeader, jwtVerify, type JWTVerifyOptions } from "jose";
 import type { Auth } from "../config/config.ts";
 import type { Log } from "../log.ts";
-import type { TokenClaims } from "./principal.ts";
-import { parseClaims } from "./claims.ts";
-import { RemoteKeys } from "./remote-key-set.ts";
+import { parseClaims, type TokenClaims } from "./claims.ts";
+import { RemoteKeys } from "./remote-keys.ts";
 
-/** A way to prove that a token is genuine. */
+/** One key, or set of keys, that proves a token genuine. */
 interface Verifier {
-  /** What its key is good for, and nothing else: a public key taken for a secret would let anybody sign (RFC 8725 §3.1). */
+  /** The only algorithms of its keys. A public key that is used as an HMAC secret lets anybody sign (RFC 8725 §3.1, CWE-347). */
   readonly algorithms: readonly string[];
-  /** The claims of a token. @throws Error where it is not genuine */
+  /** The payload of a token. @throws Error if it is not genuine */
   readonly verify: (token: string, options: JWTVerifyOptions) => Promise<unknown>;
 }
 
-/** Verifies tokens: JSON Web Tokens (RFC 7519) that are signed with a secret, a key, or one of those behind a url. */
+/** Verifies JSON Web Tokens (RFC 7519) by a secret, a public key, or the keys behind a url. */
 export class Tokens {
   readonly #verifiers: readonly Verifier[];
 
@@ -29,21 +28,21 @@ export class Tokens {
     this.#verifiers = verifiers;
   }
 
-  /** Whether any token can be valid. */
+  /** At least one key is set, so a token can be valid. */
   get any(): boolean {
     return this.#verifiers.length > 0;
   }
 
-  /** What a token says, or undefined where it is not valid: forged, expired, not yet valid, without `exp`, of another form. Never throws. */
+  /** The claims of a token; undefined if it is forged, expired, not yet valid, malformed or without `exp`. Never throws. */
   async verify(token: string): Promise<TokenClaims | undefined> {
     const algorithm = algorithmOf(token);
     if (algorithm === undefined) return undefined;
     const options = { algorithms: [algorithm], requiredClaims: ["exp"] };
     for (const { algorithms, verify } of this.#verifiers) {
       if (!algorithms.includes(algorithm)) continue;
-      // Whatever the reason: this key does not open the door.
-      const claims = await verify(token, options).catch(() => undefined);
-      if (claims !== undefined) return parseClaims(claims, this);
+      // Every failure means the same: this key did not sign it.
+      const payload = await verify(token, options).catch(() => undefined);
+      if (payload !== undefined) return parseClaims(payload, this);
     }
     return undefined;
   }

@@ -10,7 +10,7 @@ export interface BroadcastSettings {
   message: string;
 }
 
-/** The kinds of channel of a server whose configuration lists none. */
+/** The kinds of a server whose configuration lists none. */
 export const builtinKinds: readonly KindSettings[] = [
   { path: "ws_example_channel" },
   {

@@ -1,15 +1,16 @@
 const VALUE = /\{([A-Za-z_]\w*)\}/;
 
 /**
- * How the channels of a kind are called on the bus: a template with the values of the path in it.
+ * The names of a kind's channels on the bus: a template with the values of the path in it.
  *
- * A name with one value has it as it is. With several, `%` and `:` in them are percent-encoded, and where the text between two values
- * holds no ":", so is its first character that no encoding is made of. So no two lists of values make one name.
+ * A name with one value holds it unchanged. In a name with several values, `%` and `:` in them are percent-encoded. If the text between
+ * two values holds no ":", its first character that percent-encoding does not use is encoded too. So no two lists of values make one
+ * name.
  */
 export class ChannelName {
-  /** Text at even places, the names of values at odd ones. */
+  /** Text at even indexes, the names of values at odd ones. */
   readonly #parts: readonly string[];
-  /** Characters that are encoded in values. */
+  /** The characters that are encoded in values. */
   readonly #encoded: ReadonlySet<string>;
   readonly #pattern: RegExp;
 
@@ -27,22 +28,27 @@ export class ChannelName {
     this.#pattern = new RegExp(`^${this.#parts.map((part, index) => (index % 2 === 0 ? RegExp.escape(part) : value)).join("")}$`, "su");
   }
 
-  /** The values that the template names, each as often as it does. */
+  /** The name of a kind's channels: as it says, or its path with ":" for "/". */
+  static of({ name, path }: { readonly name?: string | undefined; readonly path: string }): ChannelName {
+    return new ChannelName(name ?? path.replaceAll("/", ":"));
+  }
+
+  /** The names of its values, each as often as the template holds it. */
   get values(): readonly string[] {
     return this.#parts.filter((_, index) => index % 2 === 1);
   }
 
-  /** What it calls channels, whatever it calls its values: kinds where this is equal share channels. */
+  /** The template without the names of its values. Kinds of equal shape share their channels. */
   get shape(): string {
     return this.#texts.join("{}");
   }
 
-  /** How much of a name it says itself. */
+  /** The number of literal characters. */
   get weight(): number {
     return this.#texts.join("").length;
   }
 
-  /** Whether nobody could tell where a value ends and the next one begins. */
+  /** A name does not tell where one value ends and the next one begins. */
   get isAmbiguous(): boolean {
     return this.#texts.slice(1, -1).some((text) => separatorOf(text) === undefined);
   }
@@ -51,12 +57,12 @@ export class ChannelName {
     return this.#parts.map((part, index) => (index % 2 === 0 ? part : this.#encode(values.get(part) ?? ""))).join("");
   }
 
-  /** The values that make this name, or undefined where none do. */
+  /** The values that make this name, or undefined if none do. */
   parse(name: string): Map<string, string> | undefined {
     const found = this.#pattern.exec(name)?.slice(1);
     if (found === undefined) return undefined;
     const values = new Map(this.values.map((value, index) => [value, this.#decode(found[index] ?? "")]));
-    // Not all that looks encoded was made here.
+    // A foreign name may encode what format() leaves as it is.
     return this.format(values) === name ? values : undefined;
   }
 
@@ -79,12 +85,12 @@ export class ChannelName {
   }
 }
 
-/** The character of a text between two values that the values never hold. */
+/** The character of a text between two values that is encoded in values. */
 function separatorOf(text: string): string | undefined {
   return text.includes(":") ? ":" : Array.from(text).find((one) => !/[%0-9A-F]/.test(one));
 }
 
-/** RFC 3986 §2.1, of any character. */
+/** Percent-encodes any character (RFC 3986 §2.1). */
 function percentEncode(character: string): string {
   return Array.from(Buffer.from(character), (byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`).join("");
 }

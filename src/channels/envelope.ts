@@ -1,11 +1,11 @@
 import { Problem } from "../errors.ts";
 
-/** What surrounds a client's text on a kind of channel. */
+/** The frame around a client's text on a kind of channel. */
 export interface Envelope {
   /**
-   * @param text what the client sent
+   * @param text the client's message
    * @param sender the subject of the sender's token, or null
-   * @throws Problem `malformed-text` where `$json` stands and the text is no JSON (RFC 8259)
+   * @throws Problem `malformed-text` if the envelope holds `$json` and the text is not JSON (RFC 8259)
    */
   wrap(text: string, sender: string | null): string;
 }
@@ -13,7 +13,7 @@ export interface Envelope {
 type Part = (text: string, sender: string | null) => string;
 
 const variables: Readonly<Record<string, Part>> = {
-  // JSON.stringify leaves non-ASCII as it is and escapes what JSON must, so a text cannot leave its quotes.
+  // JSON.stringify escapes quotes and control characters, so a text cannot leave its quotes (CWE-116).
   data: (text) => JSON.stringify(text),
   json: (text) => {
     requireJson(text);
@@ -25,18 +25,18 @@ const variables: Readonly<Record<string, Part>> = {
 
 export const envelopeVariables = Object.keys(variables).map((name) => `$${name}`);
 
-/** The variables that a template uses but nobody knows, as `$name`. */
+/** The unknown variables of a template, as `$name`. */
 export function unknownVariables(template: string): string[] {
   return [...template.matchAll(/\$([A-Za-z_]\w*)/g)].flatMap(([whole, name = ""]) => (Object.hasOwn(variables, name) ? [] : [whole]));
 }
 
-/** Whether a template is JSON in which a variable stands inside a text, where what it brings would end that text. */
+/** The template is JSON with a variable inside quotes, which the variable's own quotes would end. */
 export function isQuoted(template: string): boolean {
   const withTexts = (text: string): string => template.replaceAll(/\$[A-Za-z_]\w*/g, text);
   return !isJson(withTexts('""')) && isJson(withTexts("x"));
 }
 
-/** Compiles a template whose variables are all known. A `$` that starts no name stands for itself. */
+/** Compiles a template without unknown variables. A `$` before anything but a name stands for itself. */
 export function compileEnvelope(template: string): Envelope {
   const parts = template.split(/(\$[A-Za-z_]\w*)/).map((piece, index): Part => {
     const variable = index % 2 === 1 ? variables[piece.slice(1)] : undefined;
@@ -60,7 +60,7 @@ function isJson(text: string): boolean {
     JSON.parse(text);
     return true;
   } catch {
-    // Also a nesting too deep for the parser's stack.
+    // A nesting too deep for the parser's stack counts too.
     return false;
   }
 }

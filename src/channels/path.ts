@@ -13,7 +13,7 @@ export function parsePath(raw: string): string[] {
   return raw.split("/").map(parseSegment);
 }
 
-/** What is wrong with a decoded segment, if anything. */
+/** The fault of a decoded segment, if it has one. */
 export function segmentFault(value: string): string | undefined {
   if (value === "") return "A path has no empty segment and no trailing slash.";
   if (value === "." || value === "..") return "A segment may not be . or ..";

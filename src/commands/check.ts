@@ -1,4 +1,4 @@
-import { loadConfig } from "../config/config.ts";
+import { loadConfig } from "../config/load.ts";
 import { print } from "./say.ts";
 import { expectWords } from "./words.ts";
 

@@ -1,4 +1,4 @@
-import { loadConfig } from "../config/config.ts";
+import { loadConfig } from "../config/load.ts";
 import { describeError } from "../log.ts";
 import { UsageError } from "../usage-error.ts";
 import { complain } from "./say.ts";

@@ -1,20 +1,20 @@
 import type { Writable } from "node:stream";
 
-/** So much may wait for whoever reads, in characters, before the source is asked to stop. */
+/** Characters that may wait before the source is asked to stop. */
 const MAX_WAITING = 262_144;
 
 export interface LineOutputEvents {
-  /** Too much waits. */
+  /** Called when too much waits. */
   readonly full: () => void;
-  /** All is written again. */
+  /** Called when everything is written again. */
   readonly drained: () => void;
-  /** Nothing can be written any more. */
+  /** Called once, when nothing can be written any more. */
   readonly failed: (error: Error) => void;
 }
 
-/** Writes lines to a stream as fast as they are read there: one write at a time, with all that has come meanwhile. */
+/** Writes lines to a stream as fast as they are read: one write at a time, with all lines that came during the last one. */
 export class LineOutput {
-  /** The mark of the last line that was written. */
+  /** Mark of the last written line. */
   written: string | null = null;
   readonly #stream: Writable;
   readonly #events: LineOutputEvents;
@@ -32,7 +32,7 @@ export class LineOutput {
     stream.on("error", (error) => this.#fail(error));
   }
 
-  /** @param mark what `written` will be after it */
+  /** @param mark value of `written` once the line is written */
   write(line: string, mark: string | null): void {
     if (this.#failed) return;
     this.#lines.push(line);
@@ -40,7 +40,7 @@ export class LineOutput {
     this.#mark = mark;
     if (!this.#writing) {
       this.#writing = true;
-      // What comes in the same turn is one write.
+      // All lines of one turn become one write.
       setImmediate(() => this.#flush());
     }
     if (this.#full || this.#waiting < MAX_WAITING) return;
@@ -48,12 +48,12 @@ export class LineOutput {
     this.#events.full();
   }
 
-  /** Whether nothing can be written any more. */
+  /** True once nothing can be written any more. */
   get failed(): boolean {
     return this.#failed;
   }
 
-  /** Resolves when nothing waits any more. */
+  /** Resolves when no line waits any more, or none can be written. */
   settled(): Promise<void> {
     if (!this.#writing || this.#failed) return Promise.resolve();
     return new Promise((resolve) => {

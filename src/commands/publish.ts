@@ -10,25 +10,25 @@ import { json } from "./message-line.ts";
 import { print } from "./say.ts";
 import { expectWords, parseWait, type Options } from "./words.ts";
 
-export const PUBLISH_HELP = `Publishes one message on a channel, and ends once the server has confirmed it.
+export const PUBLISH_HELP = `Publishes one message on a channel and waits until the server has confirmed it.
 
 Usage:
   lockstep publish [--timeout 15s] [--idempotency-key KEY] <url> <text|->
 
   <url>   http(s)://host:port/<path>, or the /ws/<path> of it
-  <text>  the message; after -- also one that begins with a dash
-  -       all of standard input as one message, its last line break included: text where it is UTF-8, else binary
+  <text>  the message; write -- before one that begins with a dash
+  -       all of standard input as one message, its last line break included: text if it is UTF-8, else binary
 
 Options:
-  --timeout DURATION     how long the server may take, all attempts together, once the message is read; 15s if left out
-  --idempotency-key KEY  1 to 128 characters, on channels with history: the server publishes once for a key, whoever repeats it
-                         within a minute. With a key, what broke on the way, or was not confirmed, is tried again until the
+  --timeout DURATION     limit for all attempts together, once the message is read; the default is 15s
+  --idempotency-key KEY  1 to 128 characters, on channels with history: the server publishes once for a key, even if it is
+                         repeated within a minute. With a key, a message that is not confirmed is sent again until the
                          time is over. Without one there is one attempt.
 
 Credentials come from LOCKSTEP_TOKEN, else LOCKSTEP_API_KEY.
 
-Standard output is the server's answer in one line: {"channel":"rooms:lobby","id":"k3j9x0a2-7"}, with id null on channels
-without history.
+Standard output is the server's answer in one line: {"channel":"rooms:lobby","id":"k3j9x0a2-7"}. On channels without history
+id is null.
 
 Examples:
   lockstep publish http://localhost:9001/rooms/lobby 'hello'
@@ -37,15 +37,15 @@ Examples:
   lockstep publish --idempotency-key order-77-paid https://push.example/orders/77 'paid'
   LOCKSTEP_API_KEY=... lockstep publish https://push.example/users/7 - < picture.png
 
-Exit codes: 0 confirmed, 1 it failed (the line on standard error says whether it may arrive all the same), 2 the words are wrong.
+Exit codes: 0 confirmed, 1 it failed (standard error says whether the message may still arrive), 2 the arguments are wrong.
 `;
 
 const DEFAULT_TIMEOUT = "15s";
-/** No server takes larger messages. */
+/** No server accepts larger messages. */
 const MAX_MESSAGE_BYTES = 2 ** 30;
 const MAX_KEY = 128;
 
-/** `lockstep publish`: one message, from the words or from standard input. */
+/** Runs `lockstep publish`: publishes one message, from the arguments or from standard input. */
 export async function publish(words: readonly string[], options: Options): Promise<number> {
   const [target = "", text = ""] = expectWords(words, 2, "publish takes a url and a text, or - for standard input");
   const { timeout = DEFAULT_TIMEOUT, "idempotency-key": idempotencyKey } = options;

@@ -1,4 +1,6 @@
-import { ConfigError, loadConfig, takesSameTokens, type Config } from "../config/config.ts";
+import { takesSameTokens, type Config } from "../config/config.ts";
+import { ConfigError } from "../config/faults.ts";
+import { loadConfig } from "../config/load.ts";
 import { readConfigFile, type ConfigFile } from "../config/file.ts";
 import { describeError, Log } from "../log.ts";
 import { createServer } from "../server.ts";

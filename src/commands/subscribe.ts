@@ -9,7 +9,7 @@ import { jsonLine, plainLine } from "./message-line.ts";
 import { complain, mention } from "./say.ts";
 import { expectWords, type Options } from "./words.ts";
 
-export const SUBSCRIBE_HELP = `Writes the messages of a channel to standard output, one line each, until it is stopped.
+export const SUBSCRIBE_HELP = `Writes the messages of a channel to standard output, one line each, until you stop it.
 
 Usage:
   lockstep subscribe [--since ID | --recent N] [--json] <url>
@@ -19,17 +19,17 @@ Usage:
 Options:
   --since ID   begin after this position, on channels with history
   --recent N   begin with the last N kept messages, on channels with history
-  --json       every line is {"id":"...","text":"..."} or {"id":"...","base64":"..."}, as GET /history has them; id is the
-               message's position, and null on channels without history
+  --json       every line is {"id":"...","text":"..."} or {"id":"...","base64":"..."}, as in GET /history; id is the message's
+               position, or null on channels without history
 
-A message is a line as it is. What cannot be one, because it is binary or holds line breaks or other control characters (tabs
-may be), is {"lockstep:base64":"..."} or {"lockstep:text":"..."}; so is a text that itself begins with {"lockstep: and no other.
+A text is written as it is. Binary messages, and texts with line breaks or other control characters except tabs, are written as
+{"lockstep:base64":"..."} or {"lockstep:text":"..."}. So is a text that itself begins with {"lockstep: and no other.
 
-When the connection is lost it comes back, at first at once and then after up to 30 s, or when the server asks it to, and goes on
-where it was. On a channel with history nothing is lost or doubled; where the server does not keep enough, and after each loss on
-a channel without history, a line on standard error says that messages may be missing. It ends where coming back makes no sense:
-when the first connection fails, access is refused, the token has expired, or the operator has disconnected it. A reader of
-standard output that is too slow makes it wait, and then the server: no more than a few hundred kilobytes are held here.
+After a lost connection it reconnects, at first within a second, later within 30 s, or when the server asks for it, and goes on
+where it was. On a channel with history it loses and repeats nothing. If the server no longer keeps enough, and after each loss
+on a channel without history, a line on standard error says that messages may be missing. It ends where reconnecting makes no
+sense: if the first connection fails, access is refused, the token has expired, or the operator has disconnected it. If standard
+output is read too slowly, it stops reading from the server: it holds no more than a few hundred kilobytes.
 
 Credentials come from LOCKSTEP_TOKEN, else LOCKSTEP_API_KEY.
 
@@ -40,13 +40,13 @@ Examples:
   lockstep subscribe --json --since "$(tail -n 1 lobby.ndjson | jq -r .id)" http://localhost:9001/rooms/lobby >> lobby.ndjson
 
 Exit codes: 0 stopped by SIGINT, SIGTERM or SIGHUP (standard error names the position to go on from) or its reader has gone, which
-is noticed with the next message, 1 it failed, 2 the words are wrong.
+is noticed with the next message, 1 it failed, 2 the arguments are wrong.
 `;
 
-/** How long the last lines and the goodbye may take, where whoever reads does not read on. */
+/** Longest wait for the last lines and the close, if standard output is not read. */
 const GOODBYE_MS = 100;
 
-/** `lockstep subscribe`: the messages of a channel, one line each. */
+/** Runs `lockstep subscribe`: writes the messages of a channel, one line each. */
 export async function subscribe(words: readonly string[], { since, recent, json = false }: Options): Promise<number> {
   const [target = ""] = expectWords(words, 1, "subscribe takes one url");
   const url = parseChannelUrl(target);
@@ -67,7 +67,7 @@ export async function subscribe(words: readonly string[], { since, recent, json 
     url,
     credential,
     from,
-    say: mention,
+    notify: mention,
     deliver: (message, id) => output.write(format(message, id), id),
   });
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => stopped.resolve(0));
@@ -77,7 +77,7 @@ export async function subscribe(words: readonly string[], { since, recent, json 
   if (typeof ended === "string") complain(ended);
   const reached = output.written ?? (ended === 0 ? subscription.began : null);
   if (!output.failed && reached !== null) mention(`stopped; --since ${reached} goes on from here`);
-  // What nobody reads would keep the process alive, and so would a server that does not answer the goodbye.
+  // Unread output would keep the process alive, and so would a server that does not answer the close.
   return process.exit(typeof ended === "number" ? ended : 1);
 }
 

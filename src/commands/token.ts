@@ -1,5 +1,5 @@
-import { signToken, wrongPattern } from "../access/sign.ts";
-import { loadConfig } from "../config/config.ts";
+import { signToken, wrongPattern } from "../access/claims.ts";
+import { loadConfig } from "../config/load.ts";
 import { UsageError } from "../usage-error.ts";
 import { mention, print } from "./say.ts";
 import { expectWords, parseWait, type Options } from "./words.ts";
@@ -35,14 +35,14 @@ export async function token(
   expectWords(words, 0, "token takes no words, only options");
   const ttlMs = parseWait("--ttl", ttl);
   if (sub === "") throw new UsageError("--sub takes a subject");
-  const grant = { subject: sub, subscribe, publish, ttlMs };
-  const wrong = wrongPattern(grant);
+  const claims = { subject: sub, subscribe, publish, ttlMs };
+  const wrong = wrongPattern(claims);
   if (wrong !== undefined)
     throw new UsageError(`${JSON.stringify(wrong)} is no pattern: it takes a path, with * for a segment and ** at the end for more`);
   const { jwtSecret } = loadConfig(process.env, file).auth;
   if (jwtSecret === "")
     throw new UsageError("token takes the secret that signs it from LOCKSTEP_JWT_SECRET, or from auth.jwt_secret of the file");
-  print(`${await signToken(grant, jwtSecret)}\n`);
+  print(`${await signToken(claims, jwtSecret)}\n`);
   if (subscribe.length + publish.length === 0) mention("this token allows nothing; --subscribe and --publish say where it does");
   return 0;
 }

@@ -1,4 +1,4 @@
-import { loadConfig } from "../config/config.ts";
+import { loadConfig } from "../config/load.ts";
 import { keepFixed } from "../http/rules.ts";
 import type { Siblings } from "../http/siblings.ts";
 import { Log } from "../log.ts";

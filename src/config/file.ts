@@ -1,19 +1,19 @@
 import { isUtf8 } from "node:buffer";
 import { readFileSync } from "node:fs";
+import { parse, TomlError } from "smol-toml";
+import type { Environment } from "./environment.ts";
 
-export type Environment = Readonly<Record<string, string | undefined>>;
-
-/** The configuration file as it was when it was read, so that several processes can go by the same. */
+/** The configuration file at the time of reading, so that several processes use the same text. */
 export interface ConfigFile {
-  /** How faults call it. */
+  /** Its name in faults. */
   readonly name: string;
-  /** Empty where there is no file. */
+  /** Empty if there is no file. */
   readonly text: string;
-  /** Why there is no text, though there should be: one line. */
+  /** The fault of a file that cannot be read: one line. */
   readonly unreadable?: string;
 }
 
-/** @param given the file's path; wins over `LOCKSTEP_CONFIG` */
+/** Reads the file. @param given its path; wins over `LOCKSTEP_CONFIG` */
 export function readConfigFile(environment: Environment, given?: string): ConfigFile {
   const path = given ?? environment["LOCKSTEP_CONFIG"] ?? "";
   if (path === "") return { name: "", text: "" };
@@ -23,11 +23,21 @@ export function readConfigFile(environment: Environment, given?: string): Config
     if (isUtf8(bytes)) return { name, text: bytes.toString("utf8") };
     return { name, text: "", unreadable: `${name}: not valid TOML (it is not UTF-8)` };
   } catch (error) {
-    return { name, text: "", unreadable: `${name}: cannot be read (${messageOf(error)})` };
+    return { name, text: "", unreadable: `${name}: cannot be read (${firstLine(error)})` };
   }
 }
 
-/** The first line of what an error says. */
-export function messageOf(error: unknown): string {
+/** The settings in a file, or none and the fault that hides them. */
+export function parseToml({ name, text, unreadable }: ConfigFile): { raw: Record<string, unknown>; faults: string[] } {
+  if (unreadable !== undefined) return { raw: {}, faults: [unreadable] };
+  try {
+    return { raw: parse(text), faults: [] };
+  } catch (error) {
+    const where = error instanceof TomlError ? `, line ${error.line}, column ${error.column}` : "";
+    return { raw: {}, faults: [`${name}${where}: not valid TOML (${firstLine(error)})`] };
+  }
+}
+
+function firstLine(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).split("\n")[0] ?? "";
 }

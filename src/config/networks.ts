@@ -1,6 +1,6 @@
 import { BlockList, isIP } from "node:net";
 
-/** A set of addresses, given one by one or as CIDRs (RFC 4632, RFC 4291 §2.3). */
+/** A set of addresses and CIDRs (RFC 4632, RFC 4291 §2.3). */
 export class Networks {
   readonly #list = new BlockList();
 
@@ -18,7 +18,7 @@ export class Networks {
   }
 }
 
-/** An address in the form in which equal ones are equal texts: IPv4 also where IPv6 carries it. Undefined where it is none. */
+/** The canonical text of an address, with IPv4-mapped IPv6 as IPv4; undefined for anything else. Equal addresses are equal texts. */
 export function plainAddress(text: string): string | undefined {
   const family = isIP(text);
   if (family !== 6) return family === 4 ? text : undefined;
@@ -30,7 +30,7 @@ export function plainAddress(text: string): string | undefined {
   return [high >> 8, high & 255, low >> 8, low & 255].join(".");
 }
 
-/** What is allowed where a text is no network. */
+/** The allowed form of a text that is not a network. */
 export function networkFault(text: string): string | undefined {
   try {
     return parseNetwork(text).prefix >= 0 ? undefined : "";
@@ -45,7 +45,7 @@ function parseNetwork(text: string): { address: string; family: "ipv4" | "ipv6";
   if (address === undefined || more.length > 0) throw new Error("not a network");
   const bits = isIP(address) === 6 ? 128 : 32;
   if (length === undefined) return { address, family: bits === 128 ? "ipv6" : "ipv4", prefix: bits };
-  // An IPv4 network in IPv6's words would count its bits from elsewhere.
+  // The prefix of an IPv4-mapped network counts from the start of the IPv6 address.
   if (!/^(0|[1-9][0-9]{0,2})$/.test(length) || Number(length) > bits || (bits === 32 && given.includes(":")))
     throw new Error("not a network");
   return { address, family: bits === 128 ? "ipv6" : "ipv4", prefix: Number(length) };

@@ -2,22 +2,38 @@ import { Type, type Static, type TInteger, type TString, type TUnsafe } from "@s
 import type { Access, OnGap, PublishRule } from "../channels/kind.ts";
 import { DURATION } from "../lib/duration.ts";
 import { logLevels, type LogFormat, type LogLevel } from "../log.ts";
+import {
+  apiKeyFault,
+  cronFault,
+  hostFault,
+  jwksUrlFault,
+  originFault,
+  positiveDurationFault,
+  redisPrefixFault,
+  redisUrlFault,
+  timezoneFault,
+} from "./formats.ts";
+import { networkFault } from "./networks.ts";
+import { publicKeyFault } from "./public-key.ts";
 
 /*
- * The configuration file, key by key (contract §8), with every default. Each schema carries `allowed`: what a person reads
- * when the value does not fit.
+ * The configuration file, key by key (contract §8), with every default. Each schema carries `allowed`: the text for people if the
+ * type is wrong. A text with a format carries `faultOf` besides: it answers the allowed form if a text does not have it.
  */
 
-const text = (value: string, allowed = "a text"): TString => Type.String({ default: value, allowed });
+type FaultOf = (text: string) => string | undefined;
 
-// Without a default: TypeBox would pour a table into it, and take it for a list.
-const texts = (what: string) => Type.Optional(Type.Array(Type.String({ allowed: "a text" }), { allowed: `a list of ${what}` }));
+const text = (value: string, allowed = "a text", faultOf?: FaultOf): TString => Type.String({ default: value, allowed, faultOf });
+
+// No default: with one, TypeBox would convert a table to a list.
+const texts = (items: string, faultOf: FaultOf) =>
+  Type.Optional(Type.Array(Type.String({ allowed: "a text", faultOf }), { allowed: `a list of ${items}` }));
 
 const integer = (value: number, minimum: number, maximum: number): TInteger =>
   Type.Integer({ default: value, minimum, maximum, allowed: `an integer from ${minimum} to ${maximum}` });
 
-const duration = (value: string): TString =>
-  Type.String({ default: value, pattern: DURATION, allowed: 'digits and ms, s, m, h or d, as in "10s"' });
+const duration = (value: string, faultOf?: FaultOf): TString =>
+  Type.String({ default: value, pattern: DURATION, allowed: 'digits and ms, s, m, h or d, as in "10s"', faultOf });
 
 const oneOf = <T extends string>(value: T, choices: readonly T[]): TUnsafe<T> =>
   Type.Unsafe<T>(Type.String({ default: value, pattern: `^(${choices.join("|")})$`, allowed: listed(choices) }));
@@ -32,9 +48,9 @@ const table = { ...closed, default: {}, allowed: "a table" } as const;
 
 const MAX_BYTES = 2 ** 30;
 const MAX_COUNT = 1_000_000_000;
-/** Far more than any machine has cores. */
+/** Far above the cores of any machine. */
 const MAX_WORKERS = 1024;
-/** Messages of a channel: a client may be sent all of them at once. */
+/** The limit on messages that a channel keeps: one client may get all of them at once. */
 const MAX_KEPT = 10_000;
 
 const kind = Type.Object(
@@ -50,7 +66,7 @@ const kind = Type.Object(
       Type.Object(
         {
           size: integer(100, 1, MAX_KEPT),
-          ttl: duration("10m"),
+          ttl: duration("10m", positiveDurationFault),
         },
         { ...closed, allowed: 'a table as in { size = 100, ttl = "10m" }' },
       ),
@@ -66,7 +82,7 @@ const kind = Type.Object(
 const broadcast = Type.Object(
   {
     path: Type.String({ allowed: "the path of a channel" }),
-    pattern: Type.String({ allowed: 'cron with seconds, six fields as in "*/5 * * * * *"' }),
+    pattern: Type.String({ allowed: 'cron with seconds, six fields as in "*/5 * * * * *"', faultOf: cronFault }),
     message: Type.String({ allowed: "a text" }),
   },
   { ...closed, allowed: "a table" },
@@ -76,22 +92,33 @@ export const settingsSchema = Type.Object(
   {
     server: Type.Object(
       {
-        host: Type.String({ default: "0.0.0.0", minLength: 1, allowed: "an address to listen on" }),
+        host: Type.String({ default: "0.0.0.0", minLength: 1, allowed: "an address to listen on", faultOf: hostFault }),
         port: integer(9001, 0, 65535),
         workers: integer(1, 1, MAX_WORKERS),
-        origins: texts("origins as browsers send them"),
-        trusted_proxies: texts("addresses or CIDRs"),
-        timezone: text("", 'an IANA time zone, as in "Asia/Shanghai"'),
+        origins: texts("origins as browsers send them", originFault),
+        trusted_proxies: texts("addresses or CIDRs", networkFault),
+        timezone: text("", 'an IANA time zone, as in "Asia/Shanghai"', timezoneFault),
         drain_timeout: duration("10s"),
-        ping_interval: duration("25s"),
+        ping_interval: duration("25s", positiveDurationFault),
       },
       table,
     ),
     redis: Type.Object(
-      { url: text("", "redis://host:port or rediss://host:port, with credentials, without database"), prefix: text("") },
+      {
+        url: text("", "redis://host:port or rediss://host:port, with credentials, without database", redisUrlFault),
+        prefix: text("", "a text", redisPrefixFault),
+      },
       table,
     ),
-    auth: Type.Object({ jwt_secret: text(""), public_key: text(""), jwks_url: text(""), api_key: text("") }, table),
+    auth: Type.Object(
+      {
+        jwt_secret: text(""),
+        public_key: text("", "a text", publicKeyFault),
+        jwks_url: text("", "a text", jwksUrlFault),
+        api_key: text("", "a text", apiKeyFault),
+      },
+      table,
+    ),
     log: Type.Object({ level: oneOf<LogLevel>("info", logLevels), format: oneOf<LogFormat>("json", ["json", "pretty"]) }, table),
     limits: Type.Object(
       {
@@ -102,7 +129,7 @@ export const settingsSchema = Type.Object(
         slow_consumer_bytes: integer(1_048_576, 1, MAX_BYTES),
         publish_queue: integer(10_000, 0, MAX_COUNT),
         publish_queue_bytes: integer(67_108_864, 0, 2 ** 40),
-        publish_timeout: duration("5s"),
+        publish_timeout: duration("5s", positiveDurationFault),
       },
       table,
     ),
@@ -113,16 +140,3 @@ export const settingsSchema = Type.Object(
 );
 
 export type Settings = Static<typeof settingsSchema>;
-
-/** The environment variables that are settings, the keys that they win over, and what is made of their text. */
-export const environmentKeys: Readonly<Record<string, readonly [table: string, key: string, as?: "integer" | "list"]>> = {
-  HOST: ["server", "host"],
-  PORT: ["server", "port", "integer"],
-  WORKERS: ["server", "workers", "integer"],
-  REDIS_URL: ["redis", "url"],
-  LOCKSTEP_JWT_SECRET: ["auth", "jwt_secret"],
-  LOCKSTEP_API_KEY: ["auth", "api_key"],
-  LOCKSTEP_ORIGINS: ["server", "origins", "list"],
-  LOG_LEVEL: ["log", "level"],
-  TZ: ["server", "timezone"],
-};

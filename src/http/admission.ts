@@ -1,5 +1,5 @@
 import { ANONYMOUS, type Principal } from "../access/principal.ts";
-import type { Target } from "../channels/kind.ts";
+import { isAlike, type Target } from "../channels/kind.ts";
 import { addressOf, type Peers } from "./address.ts";
 import type { Instance } from "./context.ts";
 import { credentialOf } from "./credential.ts";
@@ -19,9 +19,24 @@ export interface Admission {
  * @returns the address that the place is for; whoever ends the connection, or refuses it later, releases it
  * @throws Problem `foreign-origin`, `too-many-connections`, `too-many-connections-of-address`
  */
-export function takePlace({ rules, house }: Instance, request: Request, server: Peers | null): string {
+export function takePlace({ rules, sessions }: Instance, request: Request, server: Peers | null): string {
   rules.origins.require(request.headers);
-  return house.connections.admit(addressOf(request, server, rules.proxies));
+  return sessions.registry.admit(addressOf(request, server, rules.proxies));
+}
+
+/**
+ * Returns true if what an admission allows still holds, in this turn: the configuration may have been read anew since. Returns false
+ * where the path leads elsewhere now, or the keys have changed.
+ *
+ * @throws Problem `unauthorized`, `forbidden` where the right has gone
+ */
+export function stillHolds(instance: Instance, request: Request, route: string, { rules, target, principal }: Admission): boolean {
+  if (rules === instance.rules) return true;
+  const { resolver, policy } = instance.rules;
+  const next = targetChannel(request.url, route, resolver);
+  if (!isAlike(next, target) || !policy.accepts(principal)) return false;
+  policy.requireJoin(principal, next);
+  return true;
 }
 
 /**

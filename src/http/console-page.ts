@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
-const folder = join(import.meta.dir, "../console");
+const folder = join(import.meta.dir, "../../console/app");
 
 /**
  * The console as one page: its script and its style stand in it, so that it is one file in the executable and one request of a

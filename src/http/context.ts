@@ -1,5 +1,6 @@
-import type { ClientHouse } from "../sessions/connection.ts";
-import type { EventTopics } from "../sessions/event-topics.ts";
+import type { FanOut } from "../hub/subscription.ts";
+import type { SessionContext } from "../sessions/context.ts";
+import type { StreamTopics } from "../sessions/transports/event-stream.ts";
 import type { Answers } from "./answers.ts";
 import type { Rules } from "./rules.ts";
 import type { Siblings } from "./siblings.ts";
@@ -8,9 +9,10 @@ import type { Siblings } from "./siblings.ts";
 export interface Instance {
   /** What holds now. What was decided by it before a wait is decided anew where it has changed. */
   readonly rules: Rules;
-  /** What clients share: the hub, their places, the counts, the log. */
-  readonly house: ClientHouse;
-  readonly eventTopics: EventTopics;
+  readonly sessions: SessionContext;
+  /** One for each protocol. */
+  readonly fanOuts: { readonly raw: FanOut; readonly sse: FanOut };
+  readonly streamTopics: StreamTopics;
   readonly answers: Answers;
   /** Where processes share the port. */
   readonly siblings: Siblings | undefined;

@@ -24,7 +24,7 @@ export function health(instance: Instance) {
         const { origins } = instance.rules;
         origins.require(request.headers);
         instance.accept();
-        if (!instance.house.hub.bus.ready()) throw new Problem("bus-away", "The bus is away, or not every subscription is live.");
+        if (!instance.sessions.hub.bus.ready()) throw new Problem("bus-away", "The bus is away, or not every subscription is live.");
         const answer = (): Response => Response.json({ status: "ready" }, { headers: origins.corsHeaders(request.headers) });
         return siblings === undefined ? answer() : whenAll(siblings.ready(), answer, "A worker is not ready, or is being started.");
       },

@@ -3,7 +3,8 @@ import type { Page } from "../bus/history.ts";
 import type { Kind } from "../channels/kind.ts";
 import { Problem } from "../errors.ts";
 import { formatPosition, type Position, type Retention } from "../position.ts";
-import { PAGE_BYTES } from "../hub/local-channel.ts";
+import { historyOf } from "../bus/abilities.ts";
+import { PAGE_BYTES } from "../hub/recovery.ts";
 import { admit } from "./admission.ts";
 import type { Answers } from "./answers.ts";
 import type { Instance } from "./context.ts";
@@ -31,7 +32,7 @@ const PATIENCE_S = 60;
 
 /** `GET /history/<path>`: what is kept of a channel, ascending. */
 export function history(instance: Instance) {
-  const { house } = instance;
+  const { hub } = instance.sessions;
   return new Elysia({ name: "history" })
     .get(
       `${ROUTE}*`,
@@ -43,7 +44,7 @@ export function history(instance: Instance) {
         const since = query.get("since");
         const limit = integerOf("limit", query.get("limit") ?? String(DEFAULT_LIMIT), 1, MAX_LIMIT);
         const read = (count: number, after: Position | undefined): Promise<Page> =>
-          house.hub.history.read(channel, retentionOf(kind), {
+          historyOf(hub.bus).read(channel, retentionOf(kind), {
             ...(after !== undefined && { since: after }),
             limit: count,
             bytes: PAGE_BYTES,

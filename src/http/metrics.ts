@@ -51,7 +51,7 @@ export class Metrics {
       buckets: DURATION_BUCKETS_S,
       registers: [all, lasting],
     });
-    instance.house.counts.onPublished = (seconds) => duration.observe(seconds);
+    instance.sessions.counts.onPublished = (seconds) => duration.observe(seconds);
     const plugin = new Elysia({ name: "metrics" });
     plugin
       .get(
@@ -93,8 +93,8 @@ export class Metrics {
   }
 }
 
-function addCounters({ all, lasting }: Registries, { house }: Instance): void {
-  const { counts } = house;
+function addCounters({ all, lasting }: Registries, { sessions }: Instance): void {
+  const { counts } = sessions;
   const counters: readonly [name: string, help: string, value: () => number][] = [
     ["lockstep_joins_total", "Clients that joined a channel", () => counts.joins],
     ["lockstep_messages_published_total", "Messages that clients sent to the bus", () => counts.published],
@@ -132,10 +132,10 @@ function addCounters({ all, lasting }: Registries, { house }: Instance): void {
   });
 }
 
-function addGauges(registries: Registries, { house }: Instance, lagSeconds: () => number): void {
-  const { hub, connections } = house;
+function addGauges(registries: Registries, { sessions }: Instance, lagSeconds: () => number): void {
+  const { hub, registry } = sessions;
   const gauges: readonly [name: string, help: string, value: () => number, aggregator?: Aggregator][] = [
-    ["lockstep_connections", "Clients connected", () => connections.count],
+    ["lockstep_connections", "Clients connected", () => registry.count],
     ["lockstep_channels", "Channels with clients here; one with clients on several workers counts for each", () => hub.channels],
     ["lockstep_bus_up", "1 while messages go out and every subscription is live", () => (hub.bus.ready() ? 1 : 0), "min"],
     ["lockstep_publish_queue_messages", "Messages on their way to the bus", () => hub.bus.waiting],

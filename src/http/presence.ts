@@ -1,6 +1,7 @@
 import { Elysia } from "elysia";
 import type { Target } from "../channels/kind.ts";
 import { Problem } from "../errors.ts";
+import { presenceOf } from "../bus/abilities.ts";
 import { admit } from "./admission.ts";
 import type { Instance } from "./context.ts";
 import { otherMethods } from "./problems.ts";
@@ -11,7 +12,7 @@ const ROUTE = "/presence/";
 
 /** `GET /presence/<path>`: who is on a channel, cluster-wide. */
 export function presence(instance: Instance) {
-  const { house } = instance;
+  const { hub } = instance.sessions;
   return new Elysia({ name: "presence" })
     .get(
       `${ROUTE}*`,
@@ -19,7 +20,7 @@ export function presence(instance: Instance) {
         instance.rules.origins.require(request.headers);
         const { rules, target } = await admit(instance, request, ROUTE, "join", requirePresence);
         const { channel } = target;
-        const { count, members } = await house.hub.presence.members(channel);
+        const { count, members } = await presenceOf(hub.bus).members(channel);
         const answer = { channel, count, members: Array.from(members, ([id, { connections }]) => ({ id, connections })) };
         return Response.json(answer, { headers: rules.origins.corsHeaders(request.headers) });
       },

@@ -7,7 +7,7 @@ import { badHost, targetPath } from "./target.ts";
 
 /** The one edge where errors become answers: `application/problem+json` (RFC 9457). What is no `Problem` is logged and shows nothing of itself. */
 export function problems(instance: Instance) {
-  const { counts, log, refusals } = instance.house;
+  const { counts, log, refusals } = instance.sessions;
   return new Elysia({ name: "problems" }).onError({ as: "global" }, ({ code, error, request, server }) => {
     const problem = asProblem(code, error, request);
     const { origins, proxies } = instance.rules;

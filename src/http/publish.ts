@@ -28,7 +28,7 @@ const GRACE_S = 5;
 
 /** `POST /publish/<path>`: publishes the body, and answers once the bus has it. */
 export function publish(instance: Instance) {
-  const { house } = instance;
+  const { hub } = instance.sessions;
   return new Elysia({ name: "publish" })
     .post(
       `${ROUTE}*`,
@@ -48,7 +48,7 @@ export function publish(instance: Instance) {
           // It may wait for the bus for longer than a client may be silent.
           server?.timeout(request, Math.min(MAX_TIMEOUT_S, Math.ceil(limits.publishTimeoutMs / 1000) + GRACE_S));
           const position = await new Promise<Position | null>((confirmed, refused) => {
-            house.hub.publish(target, message, { confirmed, refused, broken: false }, key);
+            hub.publish(target, message, { confirmed, refused, broken: false }, key);
           });
           const id = position === null ? null : formatPosition(position.epoch, position.offset);
           return Response.json({ channel, id }, { headers: rules.origins.corsHeaders(request.headers) });

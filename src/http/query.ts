@@ -1,6 +1,6 @@
 import type { Kind } from "../channels/kind.ts";
 import { Problem } from "../errors.ts";
-import type { JoinFrom } from "../hub/joining.ts";
+import type { JoinFrom } from "../hub/joins.ts";
 import { parsePosition, type Position } from "../position.ts";
 
 /** What a query asks of a channel's history. */

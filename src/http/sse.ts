@@ -1,12 +1,12 @@
 import { Elysia } from "elysia";
-import { isAlike } from "../channels/kind.ts";
-import { formatMessage, formatOpening } from "../sessions/event-format.ts";
-import { EventStream } from "../sessions/event-stream.ts";
-import { Problem } from "../errors.ts";
+import { formatMessage, formatOpening } from "../protocols/sse/event-format.ts";
+import { SseProtocol } from "../protocols/sse/sse.ts";
+import { Session } from "../sessions/session.ts";
+import { EventStreamTransport } from "../sessions/transports/event-stream.ts";
+import { Problem, type ClosingFaultName } from "../errors.ts";
 import { describeError } from "../log.ts";
-import type { JoinFrom } from "../hub/joining.ts";
-import type { Seat } from "../hub/local-channel.ts";
-import { admit, takePlace, type Admission } from "./admission.ts";
+import type { JoinFrom } from "../hub/joins.ts";
+import { admit, stillHolds, takePlace, type Admission } from "./admission.ts";
 import type { Instance } from "./context.ts";
 import { otherMethods } from "./problems.ts";
 import { parseEventsQuery } from "./query.ts";
@@ -15,7 +15,6 @@ import { header, operation } from "./reference/operation.ts";
 import { targetQuery } from "./target.ts";
 
 const ROUTE = "/sse/";
-const RETRY_MS = 100;
 /** Bun ends a connection on which nothing has moved for so long, in seconds. */
 const CUT_S = 1;
 const HEADERS = {
@@ -31,8 +30,8 @@ const HEADERS = {
  * EventSource stops for good at any answer but 200, so a bus that is away or an instance that drains is a stream that waits or ends.
  */
 export function serverSentEvents(instance: Instance) {
-  const { house, eventTopics } = instance;
-  const { hub, connections } = house;
+  const { sessions, fanOuts, streamTopics } = instance;
+  const { registry, log } = sessions;
   return new Elysia({ name: "server-sent-events" })
     .get(
       `${ROUTE}*`,
@@ -47,23 +46,21 @@ export function serverSentEvents(instance: Instance) {
           admission = await admit(instance, request, ROUTE, "join");
           ({ from } = parseEventsQuery(targetQuery(request.url), request.headers, admission.target.kind));
         } catch (error) {
-          connections.release(address);
+          registry.release(address);
           throw error;
         }
-        const { principal } = admission;
-        const stream = new EventStream(house, eventTopics, { address, principal });
-        request.signal.addEventListener("abort", () => stream.end());
+        const protocol = new SseProtocol();
+        const session = new Session(sessions, { address, principal: admission.principal, protocol, fanOut: fanOuts.sse });
+        const transport = new EventStreamTransport(session, streamTopics);
+        session.connect(transport);
+        request.signal.addEventListener("abort", () => transport.end());
         server?.timeout(request, 0);
-        const join = (): Promise<boolean> => joinOnce(stream, request, admission, from);
-        if (instance.draining()) {
-          stream.wait();
-          stream.retire("draining");
-        } else if (!(await join())) {
-          stream.wait();
-          void joinLater(stream, join);
-        }
+        const joining: Joining = { session, protocol, request, admission, from };
+        if (instance.draining()) end(joining, "draining");
+        else if (!(await join(joining))) void joinLater(joining);
+        protocol.open(session);
         return new Response(
-          bodyOf(stream, () => server?.timeout(request, CUT_S)),
+          bodyOf(transport, () => server?.timeout(request, CUT_S)),
           { headers: { ...origins.corsHeaders(request.headers), ...HEADERS } },
         );
       },
@@ -71,62 +68,57 @@ export function serverSentEvents(instance: Instance) {
     )
     .all(`${ROUTE}*`, otherMethods(instance, "GET"));
 
-  /** Whether there is nothing more to wait for. */
-  async function joinOnce(stream: EventStream, request: Request, first: Admission, from: JoinFrom | undefined): Promise<boolean> {
-    const { channel } = first.target;
-    let admission = first;
-    let seat: Seat | undefined;
+  /** Returns false where the bus is away. */
+  async function join(joining: Joining): Promise<boolean> {
+    const { session, request, admission, from } = joining;
     try {
-      while (seat === undefined && !stream.ended) {
-        // It may have waited while the configuration was read anew.
-        if (admission.rules !== instance.rules) admission = await admit(instance, request, ROUTE, "join");
-        if (!isAlike(admission.target, first.target)) {
-          stream.wait();
-          stream.retire("gap");
-          return true;
-        }
-        seat = await hub.seating.reserve(admission.target, from);
-        // The promise of a seat holds for this turn only.
-        if (stream.ended || seat.moved || admission.rules !== instance.rules) {
-          hub.seating.leave(seat);
-          seat = undefined;
-        }
-      }
+      const subscription = await session.subscribe(admission.target, from, () => stillHolds(instance, request, ROUTE, admission));
+      if (subscription === undefined) end(joining, "gap");
+      return true;
     } catch (error) {
-      if (!(error instanceof Problem)) house.log.error("joining failed", { channel, error: describeError(error) });
-      else if (error.fault !== "bus-away") {
-        stream.wait();
-        stream.retire("forbidden");
-      }
-      return stream.ended;
+      if (error instanceof Problem && error.fault === "bus-away") return session.closing;
+      if (!(error instanceof Problem)) log.error("joining failed", { channel: admission.target.channel, error: describeError(error) });
+      end(joining, "forbidden");
+      return true;
     }
-    if (seat !== undefined) stream.open(seat);
-    return true;
   }
 
-  async function joinLater(stream: EventStream, join: () => Promise<boolean>): Promise<void> {
-    do {
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
-      // Not asked for a seat before there can be one: that would leave something behind each time.
-    } while (!stream.ended && (!hub.bus.ready() || !(await join())));
+  /** Each try waits for the bus. */
+  async function joinLater(joining: Joining): Promise<void> {
+    while (!(await join(joining)));
   }
 }
 
+/** A stream that has not joined yet. */
+interface Joining {
+  readonly session: Session;
+  readonly protocol: SseProtocol;
+  readonly request: Request;
+  readonly admission: Admission;
+  readonly from: JoinFrom | undefined;
+}
+
+/** A stream is opened before it ends: its first line says when a browser may come back. */
+function end({ session, protocol }: Joining, fault: ClosingFaultName): void {
+  protocol.open(session);
+  session.close(fault);
+}
+
 /** @param cut ends the connection, which an error does not while the client reads nothing */
-function bodyOf(stream: EventStream, cut: () => void): ReadableStream<Uint8Array> {
+function bodyOf(transport: EventStreamTransport, cut: () => void): ReadableStream<Uint8Array> {
   return new ReadableStream<Uint8Array>(
     {
       start: (controller) =>
-        stream.begin(() => {
+        transport.begin(() => {
           controller.error(new Error("the client does not read"));
           cut();
         }),
       pull: async (controller) => {
-        const part = await stream.pull();
+        const part = await transport.pull();
         if (part === undefined) controller.close();
         else controller.enqueue(part);
       },
-      cancel: () => stream.end(),
+      cancel: () => transport.end(),
     },
     // Nothing is taken before the connection has room for it.
     { highWaterMark: 0 },

@@ -1,10 +1,11 @@
 import { Elysia } from "elysia";
-import type { WebSocketHandler } from "bun";
-import { Connection } from "../sessions/connection.ts";
 import { Problem } from "../errors.ts";
-import type { Limits } from "../config/config.ts";
-import type { Seat } from "../hub/local-channel.ts";
-import { admit, takePlace } from "./admission.ts";
+import type { Subscription } from "../hub/subscription.ts";
+import { RawProtocol } from "../protocols/raw/raw.ts";
+import { Session } from "../sessions/session.ts";
+import { WebSocketTransport } from "../sessions/transports/websocket.ts";
+import type { Peers } from "./address.ts";
+import { admit, stillHolds, takePlace } from "./admission.ts";
 import type { Instance } from "./context.ts";
 import { checkHandshake } from "./handshake.ts";
 import { otherMethods } from "./problems.ts";
@@ -15,6 +16,8 @@ import { header, operation, type Parameter } from "./reference/operation.ts";
 import { targetQuery } from "./target.ts";
 
 const ROUTE = "/ws/";
+const raw = new RawProtocol(false);
+const rawWithHello = new RawProtocol(true);
 
 /**
  * `GET /ws/<path>`: a WebSocket on a channel.
@@ -22,37 +25,17 @@ const ROUTE = "/ws/";
  * An ordinary route that upgrades: Elysia's `.ws()` parses text before any hook sees it.
  */
 export function websocket(instance: Instance) {
-  const { house } = instance;
-  const { hub, connections } = house;
   return new Elysia({ name: "websocket" })
     .get(
       `${ROUTE}*`,
       async ({ request, server }) => {
         const address = takePlace(instance, request, server);
         try {
-          for (;;) {
-            const { rules, target, principal } = await admit(instance, request, ROUTE, "join");
-            const { from, hello } = parseHistoryQuery(targetQuery(request.url), target.kind);
-            const headers = checkHandshake(request.headers);
-            instance.accept();
-            const seat = await hub.seating.reserve(target, from);
-            // From here to the upgrade nothing waits: what the seat promises holds for this turn only.
-            try {
-              instance.accept();
-              if (rules === instance.rules && !seat.moved) {
-                const data = new Connection(house, seat, { address, principal }, rules.policy, hello);
-                if (server?.upgrade(request, { data, headers: { ...headers, ...positionHeaders(seat) } }) === true) return undefined;
-                throw new Problem("malformed-request", "The connection cannot be upgraded.");
-              }
-            } catch (error) {
-              hub.seating.leave(seat);
-              throw error;
-            }
-            // Other rules hold by now: it begins anew.
-            hub.seating.leave(seat);
-          }
+          // A reload may lead the path to another channel while the client joins: then it joins that one.
+          if ((await join(instance, request, server, address)) || (await join(instance, request, server, address))) return undefined;
+          throw new Problem("gap", "The configuration was changed while the client joined; it may try again.");
         } catch (error) {
-          connections.release(address);
+          instance.sessions.registry.release(address);
           throw error;
         }
       },
@@ -61,27 +44,38 @@ export function websocket(instance: Instance) {
     .all(`${ROUTE}*`, otherMethods(instance, "GET"));
 }
 
-/** What Bun does for sockets, and whom it tells: the connection that was given to `upgrade`. */
-export function socketEvents({ maxMessageBytes }: Limits): WebSocketHandler<Connection> {
-  return {
-    maxPayloadLength: maxMessageBytes,
-    // Slow readers are found by the hub's look at their backlogs, dead ones by own pings: Bun's limit drops in silence,
-    // and its time-out never comes on a busy channel.
-    backpressureLimit: 0,
-    idleTimeout: 0,
-    sendPings: false,
-    perMessageDeflate: false,
-    open: (socket) => socket.data.open(socket),
-    message: (socket, message) => socket.data.message(socket, message),
-    drain: (socket) => socket.data.drain(),
-    ping: (socket) => socket.data.ping(),
-    pong: (socket) => socket.data.pong(),
-    close: (socket, code) => socket.data.close(socket, code),
-  };
+/** Returns false where a reload has led the path elsewhere. */
+async function join(instance: Instance, request: Request, server: Upgrader | null, address: string): Promise<boolean> {
+  const { sessions, fanOuts } = instance;
+  const { hub, registry } = sessions;
+  const admission = await admit(instance, request, ROUTE, "join");
+  const { target, principal } = admission;
+  const { from, hello } = parseHistoryQuery(targetQuery(request.url), target.kind);
+  const headers = checkHandshake(request.headers);
+  instance.accept();
+  let session: Session | undefined;
+  const subscription = await hub.join(target, from, (joined) => {
+    instance.accept();
+    if (!stillHolds(instance, request, ROUTE, admission)) return undefined;
+    session = new Session(sessions, { address, principal, protocol: hello ? rawWithHello : raw, fanOut: fanOuts.raw });
+    const transport = new WebSocketTransport(session, registry.pingIntervalMs);
+    if (server?.upgrade(request, { data: transport, headers: { ...headers, ...positionHeaders(joined) } }) !== true) {
+      throw new Problem("malformed-request", "The connection cannot be upgraded.");
+    }
+    session.connect(transport);
+    return session.attach(joined);
+  });
+  void session?.replayRest(subscription);
+  return subscription !== undefined;
 }
 
-/** Where what follows begins, and whether that is where the client wanted to go on. */
-function positionHeaders({ position, resumed }: Seat): Record<string, string> {
+/** The part of Bun's server that upgrades. */
+interface Upgrader extends Peers {
+  upgrade(request: Request, options: { data: WebSocketTransport; headers: Record<string, string> }): boolean;
+}
+
+/** Where what follows begins, and if that is where the client wanted to go on. */
+function positionHeaders({ position, resumed }: Subscription): Record<string, string> {
   if (position === null) return {};
   return { "lockstep-position": position, ...(resumed === null ? {} : { "lockstep-resumed": String(resumed) }) };
 }

@@ -1,90 +1,59 @@
-import type { Bus, BusListener, Sender } from "../bus/bus.ts";
-import type { Entries, History } from "../bus/history.ts";
-import type { Presence } from "../bus/presence.ts";
+import type { Bus, BusListener, Sender, Shard } from "../bus/bus.ts";
+import type { Entries } from "../bus/history.ts";
+import type { PresenceChange } from "../bus/presence.ts";
 import type { Kind, Target } from "../channels/kind.ts";
 import type { Counts } from "../counts.ts";
+import { Problem } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { byteLength, type Message } from "../message.ts";
-import { Attendance } from "./attendance.ts";
-import { Backlogs, type BacklogLimits } from "./backlogs.ts";
-import { CatchUps } from "./catch-ups.ts";
-import { Gaps } from "./gaps.ts";
-import { Joining } from "./joining.ts";
-import type { LocalChannel } from "./local-channel.ts";
-import { LocalChannels } from "./local-channels.ts";
-import { Reloading } from "./reloading.ts";
-import { Seating } from "./seating.ts";
+import { parsePosition } from "../position.ts";
+import { historyOf } from "../bus/abilities.ts";
+import { BacklogSweep, type BacklogLimits } from "./backlog-sweep.ts";
+import type { Channel, ChannelHost } from "./channel.ts";
+import { Channels } from "./channels.ts";
+import { GapPacer } from "./gap-pacer.ts";
+import { InstanceLog } from "./instance-log.ts";
+import { Joins, type JoinFrom } from "./joins.ts";
+import { PresenceTracker } from "./presence-tracker.ts";
+import { Recovery, type Followed } from "./recovery.ts";
+import { reloadKinds } from "./reload.ts";
+import { Subscription, type Opening, type Subscriber } from "./subscription.ts";
 
 /** Positions are valid for 24 h after this. */
 const RENEW_MS = 3600 * 1000;
 
 export interface HubOptions {
   openBus(listener: BusListener): Promise<Bus>;
-  /** Sends a message to all local clients that listen to a topic; `epoch` is empty on a channel without history. */
-  readonly broadcast: (topic: string, message: Message, epoch: string, offset: number) => void;
-  /** It may change at any time. */
+  /** They may change at any time. */
   readonly limits: BacklogLimits;
   readonly counts: Counts;
   readonly log: Log;
 }
 
 /**
- * The heart of an instance: which local clients are on which channel, and what the bus delivers to them. One local channel is
- * one topic of the server. A topic's name holds a number, so that clients with a gap stay behind on a topic that is never used
- * again, and nothing reaches them between the gap and the close.
+ * The heart of an instance: the subscriptions of local sessions to channels, and the way of each message from the bus to them. A loss
+ * of one shard of the bus touches its channels only.
  */
-export class Hub implements BusListener {
-  readonly #options: HubOptions;
-  readonly #channels: LocalChannels;
-  readonly #backlogs: Backlogs;
-  readonly #gaps: Gaps;
-  readonly #attendance = new Attendance(() => this.presence);
-  readonly #reloading: Reloading;
-  readonly #catchUps: CatchUps;
-  readonly #joining: Joining;
-  /** Where clients come and go. */
-  readonly seating: Seating;
+export class Hub implements BusListener, ChannelHost {
+  readonly counts: Counts;
+  readonly #log: Log;
+  readonly #channels = new Channels(this);
+  readonly #backlogs: BacklogSweep;
+  readonly #gaps = new GapPacer();
+  readonly #presence = new PresenceTracker(this);
+  readonly #recovery = new Recovery(this);
+  readonly #joins = new Joins(this, this.#recovery);
+  /** Logs that the instance itself follows, by name. */
+  readonly #own = new Map<string, InstanceLog>();
+  /** Channels with history on which a message without position was reported. */
+  readonly #foreign = new WeakSet<Channel>();
   readonly #renewing = setInterval(() => this.#renew(), RENEW_MS);
-  /** Counts the losses of all subscriptions. */
-  #generation = 0;
-  #live = false;
   #bus: Bus | undefined;
 
-  private constructor(options: HubOptions) {
-    this.#options = options;
-    this.#channels = new LocalChannels({
-      listener: {
-        follow: (local, message, epoch, offset) => this.#send(local, message, epoch, offset),
-        missed: (local, left) => this.#gaps.strand(local, left),
-        behind: (local) => this.#catchUps.add(local),
-      },
-      released: (name) => this.bus.unsubscribe(name),
-    });
-    this.#backlogs = new Backlogs(options.limits);
-    this.#gaps = new Gaps({ counts: options.counts, topic: (name) => this.#channels.topic(name), live: () => this.#live });
-    this.#reloading = new Reloading({ channels: this.#channels, gaps: this.#gaps, attendance: this.#attendance });
-    this.#catchUps = new CatchUps({
-      history: () => this.history,
-      ready: () => this.bus.ready(),
-      wanted: (local) => this.#channels.get(local.name) === local,
-      recovered: () => (options.counts.catchUps += 1),
-      unreadable: (local) => this.#gaps.abandon(local),
-    });
-    this.#joining = new Joining({
-      bus: () => this.bus,
-      history: () => this.history,
-      live: () => this.#live,
-      generation: () => this.#generation,
-      catchUps: this.#catchUps,
-    });
-    this.seating = new Seating({
-      channels: this.#channels,
-      joining: this.#joining,
-      gaps: this.#gaps,
-      attendance: this.#attendance,
-      counts: options.counts,
-      busReady: () => this.bus.ready(),
-    });
+  private constructor({ limits, counts, log }: HubOptions) {
+    this.counts = counts;
+    this.#log = log;
+    this.#backlogs = new BacklogSweep(limits);
   }
 
   /** Opens the bus, and resolves when `openBus` does. */
@@ -94,7 +63,7 @@ export class Hub implements BusListener {
       hub.#bus = await options.openBus(hub);
       return hub;
     } catch (error) {
-      hub.#stopTimers();
+      hub.#stop();
       throw error;
     }
   }
@@ -104,132 +73,154 @@ export class Hub implements BusListener {
     return this.#bus;
   }
 
-  /** @throws Error where the bus keeps none */
-  get history(): History {
-    const { history } = this.bus;
-    if (history === undefined) throw new Error("this bus keeps no history");
-    return history;
-  }
-
-  /** @throws Error where the bus does not tell */
-  get presence(): Presence {
-    const { presence } = this.bus;
-    if (presence === undefined) throw new Error("this bus does not tell who is present");
-    return presence;
-  }
-
-  /** Channels with clients here. */
+  /** Channels with subscribers here. */
   get channels(): number {
     return this.#channels.count;
   }
 
   /**
-   * The instance itself hears each message of a channel with history, from about now on; after a loss also what it missed, as
-   * far as the log reaches.
+   * Joins a channel. `attach` runs in the very turn of the event loop in which the promise holds: everything published on the channel
+   * from then on, and first the requested part of its history, reaches the subscriber that it returns. It may refuse by a `Problem`, or
+   * by returning undefined.
+   *
+   * @returns the subscription; undefined where `attach` refused, or a reload has led the target elsewhere meanwhile
+   * @throws Problem `bus-away` after 2.5 s, and whatever `attach` throws
    */
-  follow(target: Target, hear: (message: Message) => void): void {
-    const { log } = this.#options;
-    const local = this.#channels.addOwn(target, {
-      follow: (_, message) => hear(message),
-      missed: () => log.error("some of what was said to all instances is not kept any more", { channel: target.channel }),
-      behind: () => this.#catchUps.add(local),
-    });
-    void Promise.resolve(this.bus.subscribe(local.name)).then(() => this.#catchUps.add(local));
-  }
-
-  /** The kinds were read anew. */
-  reload(kinds: readonly Kind[]): void {
-    this.#reloading.reload(kinds);
+  async join(
+    target: Target,
+    from: JoinFrom | undefined,
+    attach: (subscription: Subscription) => Subscriber | undefined,
+  ): Promise<Subscription | undefined> {
+    const channel = this.#channels.enter(target);
+    const subscription = new Subscription(channel, target);
+    channel.expect(subscription);
+    try {
+      if (!this.#joins.prepareAtOnce(channel, subscription, from)) {
+        const opening = this.#joins.opening(channel, subscription, from);
+        // After a move nobody waits for it.
+        opening.catch(() => undefined);
+        subscription.prepare((await Promise.race([opening, subscription.whenMoved()])) ?? undefined);
+      }
+      const subscriber = subscription.moved ? undefined : attach(subscription);
+      if (subscriber === undefined) {
+        subscription.leave();
+        return undefined;
+      }
+      this.counts.joins += 1;
+      subscription.begin(subscriber);
+      this.#presence.update(subscription, channel.kind);
+      return subscription;
+    } catch (error) {
+      subscription.leave();
+      throw error;
+    }
   }
 
   /**
-   * Publishes a message of a client; see `Publishing.publish`.
+   * The instance itself hears each message of a log from about now on, and after a loss everything that it missed, as far as the log
+   * reaches.
+   */
+  follow({ channel: name, kind: { history } }: Target, hear: (message: Message) => void): void {
+    if (history === undefined) throw new Error("an instance follows channels with history only");
+    const onMissed = (): void => this.#log.error("messages to all instances were lost: they are not kept any more", { channel: name });
+    const own = new InstanceLog(name, history, this, hear, onMissed);
+    this.#own.set(name, own);
+    own.subscribe();
+  }
+
+  /** Applies other kinds of channels. */
+  reload(kinds: readonly Kind[]): void {
+    reloadKinds(kinds, this.#channels, this.#presence);
+  }
+
+  /**
+   * Publishes a message of a client; see `Publisher.publish`.
    *
    * @param key an idempotency key, on a channel with history
    */
   publish({ kind, channel }: Target, message: Message, sender: Sender, key?: string): void {
-    const { counts } = this.#options;
+    const { counts } = this;
     counts.published += 1;
     counts.publishedBytes += byteLength(message);
     if (kind.history === undefined) this.bus.publish(channel, message, sender);
-    else this.history.append(channel, message, kind.history, sender, key);
+    else historyOf(this.bus).append(channel, message, kind.history, sender, key);
   }
 
-  deliver(channel: string, message: Message): void {
-    const local = this.#channels.get(channel);
-    if (local === undefined) return;
-    if (local.follower === undefined) this.#send(local, message, "", 0);
-    else this.#ignore(local);
+  deliver(name: string, message: Message): void {
+    const channel = this.#channels.get(name);
+    if (channel?.log === undefined) channel?.deliver(message);
+    else this.#reportForeign(channel);
   }
 
-  deliverEntries(channel: string, entries: Entries): void {
-    const local = this.#channels.get(channel);
-    if (local === undefined) return;
-    if (local.follower !== undefined) local.follower.arrive(entries);
-    else for (const message of entries.messages) this.#send(local, message, "", 0);
+  deliverEntries(name: string, entries: Entries): void {
+    const channel = this.#channels.get(name);
+    if (channel !== undefined) channel.deliverEntries(entries);
+    else this.#own.get(name)?.log.arrive(entries);
   }
 
-  deliverPresence(): void {
-    // Nothing here announces anybody yet.
+  deliverPresence(name: string, change: PresenceChange): void {
+    this.#channels.get(name)?.deliverPresence(change);
   }
 
-  lost(): void {
-    this.#generation += 1;
-    this.#live = false;
-    this.#gaps.pause();
-    this.#catchUps.rest();
-    for (const local of this.#channels.all()) {
-      if (local.follower === undefined) this.#gaps.strand(local, null);
-      else if (local.empty) local.follower.reset();
-      else local.follower.interrupt();
+  lost(shard: Shard): void {
+    for (const channel of [...this.#channels.all, ...this.#own.values()]) {
+      if (!shard.has(channel.name)) continue;
+      this.#recovery.delete(channel);
+      channel.lost();
     }
   }
 
-  restored(): void {
-    this.#live = true;
-    this.#gaps.start();
-    for (const local of this.#channels.all()) {
-      this.#gaps.tell(local);
-      if (local.follower?.live === false && !local.empty) this.#catchUps.add(local);
-    }
-    this.#catchUps.start();
-    this.#joining.restored();
+  restored(shard: Shard): void {
+    for (const channel of [...this.#channels.all, ...this.#own.values()]) if (shard.has(channel.name)) channel.subscribe();
+  }
+
+  behind(followed: Followed): void {
+    this.#recovery.add(followed);
+  }
+
+  more(channel: Channel, subscription: Subscription): Promise<Opening | undefined> {
+    const since = parsePosition(subscription.position ?? "");
+    if (since === undefined) throw new Problem("gap", "There is no position to go on from.");
+    return this.#joins.more(channel, subscription, since);
+  }
+
+  stranded(subscription: Subscription): void {
+    this.#gaps.add(subscription);
+  }
+
+  left(channel: Channel, subscription: Subscription): void {
+    this.#gaps.delete(subscription);
+    this.#presence.end(subscription);
+    if (channel.empty) this.#channels.vacated(channel);
+  }
+
+  delivered(channel: Channel, unchecked: number, isFirst: boolean): void {
+    this.#backlogs.delivered(channel, unchecked, isFirst);
   }
 
   close(): void {
-    this.#stopTimers();
+    this.#stop();
     this.bus.close();
   }
 
-  #stopTimers(): void {
+  #stop(): void {
     clearInterval(this.#renewing);
     this.#channels.close();
     this.#backlogs.close();
-    this.#gaps.pause();
-    this.#catchUps.rest();
+    this.#gaps.close();
+    this.#recovery.close();
   }
 
-  #send(local: LocalChannel, message: Message, epoch: string, offset: number): void {
-    const { counts, broadcast } = this.#options;
-    const clients = local.seats.size;
-    if (clients === 0) return;
-    this.#gaps.tell(local);
-    broadcast(local.topic, message, epoch, offset);
-    counts.delivered += clients;
-    counts.deliveredBytes += clients * byteLength(message);
-    this.#backlogs.delivered(local, message.length);
-  }
-
-  /** On a channel with history only what has a position is delivered. */
-  #ignore(local: LocalChannel): void {
-    this.#options.counts.foreign += 1;
-    if (local.foreign) return;
-    local.foreign = true;
-    this.#options.log.warn("a message from elsewhere is not delivered: this channel keeps history", { channel: local.name });
+  /** On a channel with history only messages with a position are delivered. */
+  #reportForeign(channel: Channel): void {
+    this.counts.foreign += 1;
+    if (this.#foreign.has(channel)) return;
+    this.#foreign.add(channel);
+    this.#log.warn("a message from elsewhere was not delivered: its channel keeps history", { channel: channel.name });
   }
 
   #renew(): void {
-    const kept = this.#channels.all().filter(({ follower }) => follower !== undefined);
-    if (kept.length > 0) this.history.renew(kept.map(({ name }) => name));
+    const names = [...this.#channels.all, ...this.#own.values()].filter(({ log }) => log !== undefined).map(({ name }) => name);
+    if (names.length > 0) historyOf(this.bus).renew(names);
   }
 }

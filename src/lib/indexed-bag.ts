@@ -1,49 +1,49 @@
-/** Who can be in a crowd, of which it knows its place. */
-export interface Member {
-  /** Kept by the crowd that it is in; -1 outside of one. */
-  place: number;
+/** An element of an {@link IndexedBag}. */
+export interface Indexed {
+  /** Kept by the bag; -1 outside of one. */
+  index: number;
 }
 
 /**
- * Members in no order. It takes one word of memory for each, where a Set takes five and more: servers hold tens of thousands of
- * clients, most of whom do nothing.
+ * A set in no order with O(1) removal. It takes one word of memory an element, where a Set takes five and more: servers hold tens
+ * of thousands of clients, most of whom do nothing.
  */
-export class IndexedBag<T extends Member> {
-  readonly #members: T[] = [];
+export class IndexedBag<T extends Indexed> {
+  readonly #elements: T[] = [];
 
   get size(): number {
-    return this.#members.length;
+    return this.#elements.length;
   }
 
-  add(member: T): void {
-    if (member.place !== -1) return;
-    member.place = this.#members.length;
-    this.#members.push(member);
+  add(element: T): void {
+    if (element.index !== -1) return;
+    element.index = this.#elements.length;
+    this.#elements.push(element);
   }
 
-  /** Returns whether it was there. */
-  delete(member: T): boolean {
-    const { place } = member;
-    if (this.#members[place] !== member) return false;
-    const last = this.#members.pop();
-    if (last !== undefined && last !== member) {
-      this.#members[place] = last;
-      last.place = place;
+  /** Returns true if it was there. */
+  delete(element: T): boolean {
+    const { index } = element;
+    if (this.#elements[index] !== element) return false;
+    const last = this.#elements.pop();
+    if (last !== undefined && last !== element) {
+      this.#elements[index] = last;
+      last.index = index;
     }
-    member.place = -1;
+    element.index = -1;
     return true;
   }
 
-  /** A list of its own. */
+  /** A copy. */
   get all(): T[] {
-    return [...this.#members];
+    return [...this.#elements];
   }
 
-  /** Members may leave meanwhile: where others do, one may be visited twice, and who comes is left out. */
-  each(visit: (member: T) => void): void {
-    for (let place = this.#members.length - 1; place >= 0; place -= 1) {
-      const member = this.#members[place];
-      if (member !== undefined) visit(member);
+  /** The bag may change meanwhile: an element may then be visited twice, and a new one is left out. */
+  each(visit: (element: T) => void): void {
+    for (let index = this.#elements.length - 1; index >= 0; index -= 1) {
+      const element = this.#elements[index];
+      if (element !== undefined) visit(element);
     }
   }
 }

@@ -3,11 +3,11 @@ import { Value } from "@sinclair/typebox/value";
 import type { ChannelUrl } from "./channel-url.ts";
 import type { RemoteCredential } from "./credential.ts";
 
-/** An answer that is no success, as it came. */
+/** An answer other than success. */
 export interface Refusal {
   readonly status: number;
   readonly body: string;
-  /** Where it sends the request to, if anywhere. */
+  /** Target of a redirect. */
   readonly location: string | undefined;
   /** Seconds from `Retry-After`. */
   readonly retryAfter: number | undefined;
@@ -15,22 +15,22 @@ export interface Refusal {
 
 const problemSchema = Type.Object({ title: Type.String(), detail: Type.String() });
 const MAX_SHOWN = 300;
-/** More is never an answer of Lockstep's. */
+/** No answer of Lockstep is larger. */
 export const MAX_ANSWER_BYTES = 65_536;
 
-/** Whether Lockstep itself answered, and not something before it. */
+/** True if Lockstep itself answered, not a proxy before it. */
 export function isOfLockstep({ body }: Refusal): boolean {
   return Value.Check(problemSchema, parseJson(body));
 }
 
-/** What a server said no with, and what to do about it, in one line. */
+/** Describes a refusal and what to do about it, in one line. */
 export function describeRefusal({ status, body, location, retryAfter }: Refusal, url: ChannelUrl, credential: RemoteCredential): string {
   const problem = parseJson(body);
-  const said = Value.Check(problemSchema, problem)
+  const description = Value.Check(problemSchema, problem)
     ? `${status} ${problem.title}: ${problem.detail}`
     : `${url.server} answered ${status}, and not as Lockstep does`;
   const advice = adviceOn(status, url, credential, location, retryAfter);
-  return cut(advice === undefined ? said : `${said.replace(/\.$/, "")}; ${advice}`);
+  return cut(advice === undefined ? description : `${description.replace(/\.$/, "")}; ${advice}`);
 }
 
 function adviceOn(
@@ -44,11 +44,11 @@ function adviceOn(
   if (status === 401) return variable === undefined ? "set LOCKSTEP_TOKEN or LOCKSTEP_API_KEY" : `${variable} was not taken: set another`;
   if (status === 403) return variable === undefined ? "set LOCKSTEP_TOKEN or LOCKSTEP_API_KEY" : `${variable} does not allow it`;
   if (status === 404) return `the path was ${JSON.stringify(path)}`;
-  if (status === 426) return "something before the server does not pass on upgrades";
+  if (status === 426) return "a proxy before the server does not pass on upgrades";
   return retryAfter === undefined ? undefined : `try again in ${retryAfter} s`;
 }
 
-/** JSON of an answer, or undefined. */
+/** @returns undefined if the text is not JSON */
 export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -57,12 +57,12 @@ export function parseJson(text: string): unknown {
   }
 }
 
-/** A server may be anybody's, and say anything. */
+/** The url may lead to any server, which may answer anything. */
 function cut(text: string): string {
   return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text;
 }
 
-/** @returns seconds, or undefined where it is a date or nothing */
+/** @returns seconds; undefined if the header is missing or a date */
 export function parseRetryAfter(header: string | null | undefined): number | undefined {
   return header !== null && header !== undefined && /^[0-9]{1,5}$/.test(header) ? Number(header) : undefined;
 }

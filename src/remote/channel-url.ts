@@ -2,9 +2,9 @@ import { parsePath } from "../channels/path.ts";
 import { Problem } from "../errors.ts";
 import { UsageError } from "../usage-error.ts";
 
-/** A channel of a server elsewhere. */
+/** A channel of a remote server. */
 export interface ChannelUrl {
-  /** For people: without anything that could be secret. */
+  /** Origin, for messages to people; holds no secrets. */
   readonly server: string;
   readonly path: string;
   readonly publish: string;
@@ -15,7 +15,7 @@ const SHAPE = /^(http|https|ws|wss):\/\/([^/?#\\]+)\/([^?#]*)([?#]?)/i;
 const EXAMPLE = "http://localhost:9001/rooms/lobby";
 
 /**
- * Reads `http://host:port/<path>`, or the `/ws/<path>` of it. What is wrong is never repeated: it may hold a token.
+ * Reads `http://host:port/<path>`, or the `/ws/<path>` of it. Its errors never repeat the input, which may hold a token.
  *
  * @throws UsageError
  */
@@ -37,7 +37,7 @@ export function parseChannelUrl(text: string): ChannelUrl {
   };
 }
 
-/** Each segment decoded and encoded again: what was percent-encoded stays so, and what should have been is. */
+/** Decodes and encodes each segment, so that every character that needs an escape has one, once. */
 function encodedPath(raw: string): string {
   if (raw === "") throw new UsageError(`the url names no channel; it looks like ${EXAMPLE}`);
   try {

@@ -1,18 +1,18 @@
 import { UsageError } from "../usage-error.ts";
 
 const VARIABLES = ["LOCKSTEP_TOKEN", "LOCKSTEP_API_KEY"] as const;
-/** What may stand in a header (RFC 9110 §5.5), without spaces. */
+/** Characters of a header value (RFC 9110 §5.5), without spaces. */
 const SOUND = /^[\x21-\x7e]+$/;
 
-/** Who this is, for a server elsewhere. */
+/** Credential for a remote server. */
 export interface RemoteCredential {
-  /** The variable that it comes from. */
+  /** The environment variable that holds it. */
   readonly variable: string | undefined;
   readonly headers: Readonly<Record<string, string>>;
 }
 
 /**
- * The first of both variables that says something, as a Bearer token (RFC 6750 §2.1): a url would be seen by every proxy's log.
+ * Reads the first variable that is not empty, as a Bearer token (RFC 6750 §2.1): a url would end up in the log of every proxy.
  *
  * @throws UsageError, without the value
  */
@@ -20,7 +20,7 @@ export function remoteCredential(env: Readonly<Record<string, string | undefined
   for (const variable of VARIABLES) {
     const value = env[variable]?.trim() ?? "";
     if (value === "") continue;
-    if (!SOUND.test(value)) throw new UsageError(`${variable} holds what no token and no key has: spaces, or characters beyond ASCII`);
+    if (!SOUND.test(value)) throw new UsageError(`${variable} holds spaces or characters beyond ASCII, which no token and no key has`);
     return { variable, headers: { authorization: `Bearer ${value}` } };
   }
   return { variable: undefined, headers: {} };

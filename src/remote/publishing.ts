@@ -1,22 +1,21 @@
 import { Type } from "@sinclair/typebox";
 import { Value } from "@sinclair/typebox/value";
+import { repeat, type Outcome } from "../../client/reconnect.ts";
 import { readAtMost } from "../lib/read-at-most.ts";
 import type { Message } from "../message.ts";
 import { describeRefusal, isOfLockstep, MAX_ANSWER_BYTES, parseJson, parseRetryAfter, type Refusal } from "./answer.ts";
-import { BackOff } from "./back-off.ts";
 import type { ChannelUrl } from "./channel-url.ts";
 import type { RemoteCredential } from "./credential.ts";
 
-/** A server knows a key for 60 s; a repeat that may come later could publish a second time. */
+/** A server remembers a key for 60 s; a later repeat could publish a second time. */
 const REPEAT_WITHIN_MS = 45_000;
 const UNREACHABLE = new Set(["ConnectionRefused", "FailedToOpenSocket", "ECONNREFUSED", "ENOTFOUND", "EHOSTUNREACH", "ENETUNREACH"]);
-
-/** Of TLS, which stands before anything is sent. */
+/** Codes of TLS faults, which happen before anything is sent. */
 const INSECURE = /CERT|^ERR_TLS|^UNABLE_TO_|^EPROTO$/;
 
 const publishedSchema = Type.Object({ channel: Type.String(), id: Type.Union([Type.String(), Type.Null()]) });
 
-/** Where a message has gone: the channel of the bus, and its position there, on a channel with history. */
+/** The Redis channel of a published message, and its position on a channel with history. */
 export interface Published {
   readonly channel: string;
   readonly id: string | null;
@@ -26,44 +25,31 @@ export interface Publishing {
   readonly url: ChannelUrl;
   readonly credential: RemoteCredential;
   readonly message: Message;
-  /** With it what failed on the way is tried again: the server publishes once for a key. */
+  /** Allows repeats after a failure on the way: the server publishes once for a key. */
   readonly idempotencyKey: string | undefined;
-  /** For all attempts together, in milliseconds. */
+  /** Limit for all attempts together, in milliseconds. */
   readonly timeoutMs: number;
 }
 
-/** An attempt that failed. */
-interface Failure {
-  readonly why: string;
-  readonly passing: boolean;
-  readonly afterS?: number | undefined;
-}
+/** One attempt: published, or why not. */
+type Attempt = Outcome & ({ readonly published: Published } | { readonly why: string });
 
 /**
- * Publishes on a server elsewhere.
+ * Publishes on a remote server.
  *
- * @param repeatWithinMs how long it may be tried again
+ * @param repeatWithinMs limit for the start of a repeat
  * @throws Error that says in one line what is known
  */
 export async function publishThere(publishing: Publishing, repeatWithinMs = REPEAT_WITHIN_MS): Promise<Published> {
   const { idempotencyKey, timeoutMs } = publishing;
-  const startedMs = Date.now();
   const signal = AbortSignal.timeout(timeoutMs);
-  const backOff = new BackOff();
-  const lastMs = startedMs + Math.min(timeoutMs, repeatWithinMs);
-  for (;;) {
-    const outcome = await attempt(publishing, signal);
-    if ("channel" in outcome) return outcome;
-    const waitMs = Math.max((outcome.afterS ?? 0) * 1000, backOff.next(false));
-    if (idempotencyKey === undefined || !outcome.passing || Date.now() + waitMs >= lastMs) throw new Error(outcome.why);
-    await new Promise((resolve) => setTimeout(resolve, waitMs));
-  }
+  const once = (): Promise<Attempt> => attempt(publishing, signal);
+  const last = await (idempotencyKey === undefined ? once() : repeat(once, Date.now() + Math.min(timeoutMs, repeatWithinMs)));
+  if ("published" in last) return last.published;
+  throw new Error(last.why);
 }
 
-async function attempt(
-  { url, credential, message, idempotencyKey, timeoutMs }: Publishing,
-  signal: AbortSignal,
-): Promise<Published | Failure> {
+async function attempt({ url, credential, message, idempotencyKey, timeoutMs }: Publishing, signal: AbortSignal): Promise<Attempt> {
   const headers = {
     ...credential.headers,
     "content-type": typeof message === "string" ? "text/plain;charset=utf-8" : "application/octet-stream",
@@ -71,12 +57,12 @@ async function attempt(
   };
   let refusal: Refusal;
   try {
-    // A redirect would turn it into a GET, or take the credential to another server.
+    // A redirect would turn the POST into a GET, or send the credential to another server.
     const body = typeof message === "string" ? message : new Uint8Array(message);
     const response = await fetch(url.publish, { method: "POST", headers, body, redirect: "manual", signal });
     const answer = (await readAtMost(response.body, MAX_ANSWER_BYTES))?.toString() ?? "";
     const published = response.status === 200 ? parseJson(answer) : undefined;
-    if (Value.Check(publishedSchema, published)) return { channel: published.channel, id: published.id };
+    if (Value.Check(publishedSchema, published)) return { published: { channel: published.channel, id: published.id }, passing: false };
     refusal = {
       status: response.status,
       body: answer,
@@ -91,9 +77,9 @@ async function attempt(
     if (UNREACHABLE.has(code)) return { why: `cannot connect to ${url.server} (${code})`, passing: true };
     return { why: `the connection to ${url.server} broke (${code}); the message may have arrived`, passing: true };
   }
-  const { status, retryAfter: afterS } = refusal;
+  const { status, retryAfter: retryAfterS } = refusal;
   const why = describeRefusal(refusal, url, credential);
-  // What stands before the server may have passed it on.
-  if (status >= 500 && !isOfLockstep(refusal)) return { why: `${why}; the message may have arrived`, passing: true, afterS };
-  return { why, passing: status === 503, afterS };
+  // A proxy before the server may have passed the message on.
+  if (status >= 500 && !isOfLockstep(refusal)) return { why: `${why}; the message may have arrived`, passing: true, retryAfterS };
+  return { why, passing: status === 503, retryAfterS };
 }

@@ -1,36 +1,79 @@
 import type { IncomingMessage } from "node:http";
-// The npm package ws under another name: Bun puts its own in the place of "ws", which can neither stop reading nor say why it was refused.
+// The npm package ws under another name: Bun replaces "ws" with its own, which can neither stop reading nor tell why it was refused.
 import { WebSocket } from "node-ws";
+import type { Socket, SocketEvents, Sockets } from "../../client/channel.ts";
 import { describeError } from "../log.ts";
+import type { Message } from "../message.ts";
 import { MAX_ANSWER_BYTES, parseRetryAfter, type Refusal } from "./answer.ts";
+import type { ChannelUrl } from "./channel-url.ts";
+import type { RemoteCredential } from "./credential.ts";
 
 const HANDSHAKE_TIMEOUT_MS = 10_000;
-/** Cut when nothing came for between one and two of them, though the server was asked. */
+/** A socket is cut if nothing arrives for one to two of these although the server was pinged. */
 const PING_MS = 15_000;
-/** How long the rest of a refusal may take; its status says most. */
+/** Longest wait for the body of a refusal; its status says most. */
 const REFUSAL_MS = 1000;
-/** No server takes larger messages. */
+/** No server accepts larger messages. */
 const MAX_MESSAGE_BYTES = 2 ** 30;
+/** The close code for a frame that breaks the protocol (RFC 6455 §7.4.1). */
+const BROKEN_FRAME = 1002;
 
-/** How a connection ended. */
-export type SocketEnd =
-  | { readonly how: "refused"; readonly refusal: Refusal }
-  | { readonly how: "unreachable"; readonly reason: string }
-  | { readonly how: "broken"; readonly reason: string }
+/** The end of a connection, or the reason why there was none. */
+export type RemoteEnd =
+  | { readonly how: "refused"; readonly status: number; readonly retryAfterS: number | undefined; readonly refusal: Refusal }
+  | { readonly how: "unreachable"; readonly status?: never; readonly reason: string }
+  | { readonly how: "broken"; readonly code: typeof BROKEN_FRAME; readonly reason: string }
   | { readonly how: "closed"; readonly code: number };
 
-export interface SocketEvents {
-  /** It is open; what the server says of the place where messages begin, on a channel with history. */
+export interface RemoteSocketEvents {
+  /** Called with the headers of the upgrade that say where messages begin, on a channel with history. */
   opened(position: string | undefined, resumed: string | undefined): void;
   message(message: string | Buffer): void;
 }
 
-/** One WebSocket to a server elsewhere. */
-export class RemoteSocket {
-  /** Resolves once, when it has ended or could not begin. */
-  readonly ended: Promise<SocketEnd>;
+/** Opens sockets to a channel of a remote server, and can stop reading from them. */
+export class RemoteSockets implements Sockets<Message, RemoteEnd> {
+  readonly #url: ChannelUrl;
+  readonly #credential: RemoteCredential;
+  #socket: RemoteSocket | undefined;
+  #paused = false;
+
+  constructor(url: ChannelUrl, credential: RemoteCredential) {
+    this.#url = url;
+    this.#credential = credential;
+  }
+
+  open(query: string, events: SocketEvents<Message, RemoteEnd>): Socket {
+    const socket = new RemoteSocket(`${this.#url.socket}${query}`, this.#credential.headers, {
+      opened: (position, resumed) => {
+        events.opened({ position: position ?? null, resumed: resumed === undefined ? null : resumed === "true" });
+        if (this.#paused) socket.pause();
+      },
+      message: (message) => events.received(message),
+    });
+    void socket.ended.then((end) => events.ended(end));
+    this.#socket = socket;
+    return socket;
+  }
+
+  /** Reads nothing more until `resume`. The server has to keep what comes, and closes the socket when that is too much. */
+  pause(): void {
+    this.#paused = true;
+    this.#socket?.pause();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#socket?.resume();
+  }
+}
+
+/** One WebSocket to a remote server. */
+export class RemoteSocket implements Socket {
+  /** Resolves once, when the socket has ended or could not open. */
+  readonly ended: Promise<RemoteEnd>;
   readonly #socket: WebSocket;
-  readonly #end: (end: SocketEnd) => void;
+  readonly #end: (end: RemoteEnd) => void;
   #paused = false;
   #open = false;
   #answered = true;
@@ -38,9 +81,9 @@ export class RemoteSocket {
   #seenBytes = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
 
-  /** @param pingMs how often the server is asked whether it is there */
-  constructor(url: string, headers: Readonly<Record<string, string>>, events: SocketEvents, pingMs = PING_MS) {
-    const { promise, resolve } = Promise.withResolvers<SocketEnd>();
+  /** @param pingMs interval of the pings to the server, in milliseconds */
+  constructor(url: string, headers: Readonly<Record<string, string>>, events: RemoteSocketEvents, pingMs = PING_MS) {
+    const { promise, resolve } = Promise.withResolvers<RemoteEnd>();
     this.ended = promise;
     this.#end = resolve;
     const socket = new WebSocket(url, {
@@ -63,7 +106,10 @@ export class RemoteSocket {
     });
   }
 
-  /** Reads nothing more, so that what comes waits with the server. */
+  send(data: string | Uint8Array): void {
+    this.#socket.send(data);
+  }
+
   pause(): void {
     this.#paused = true;
     this.#socket.pause();
@@ -81,15 +127,15 @@ export class RemoteSocket {
     else this.#socket.terminate();
   }
 
-  #opened(response: IncomingMessage | undefined, events: SocketEvents, pingMs: number): void {
+  #opened(response: IncomingMessage | undefined, events: RemoteSocketEvents, pingMs: number): void {
     this.#open = true;
     this.#bytes = () => response?.socket.bytesRead ?? 0;
-    this.#timer = setInterval(() => this.#look(), pingMs);
+    this.#timer = setInterval(() => this.#checkAlive(), pingMs);
     events.opened(headerOf(response?.headers["lockstep-position"]), headerOf(response?.headers["lockstep-resumed"]));
   }
 
-  /** A network that is gone says nothing: then neither pongs nor bytes come. */
-  #look(): void {
+  /** A dead network reports nothing; neither pongs nor bytes arrive. */
+  #checkAlive(): void {
     if (this.#paused) return;
     const bytes = this.#bytes();
     if (!this.#answered && bytes === this.#seenBytes) {
@@ -112,7 +158,7 @@ export class RemoteSocket {
         if (bytes > MAX_ANSWER_BYTES) break;
       }
     } catch {
-      // What came of it has to do.
+      // The part that arrived has to do.
     } finally {
       clearTimeout(timer);
     }
@@ -123,14 +169,14 @@ export class RemoteSocket {
       location: headers.location,
       retryAfter: parseRetryAfter(headers["retry-after"]),
     };
-    this.#end({ how: "refused", refusal });
+    this.#end({ how: "refused", status, retryAfterS: refusal.retryAfter, refusal });
     this.#socket.terminate();
   }
 
   #failed(error: Error): void {
     const code = "code" in error ? String(error.code) : "";
-    // After its own opening only a frame that is none is an error of its own; what else fails is followed by the close.
-    if (code.startsWith("WS_ERR")) this.#end({ how: "broken", reason: error.message });
+    // Once the socket is open, only a broken frame ends it by an error; every other failure is followed by a close.
+    if (code.startsWith("WS_ERR")) this.#end({ how: "broken", code: BROKEN_FRAME, reason: error.message });
     else if (!this.#open) this.#end({ how: "unreachable", reason: code === "" ? describeError(error) : code });
   }
 }

@@ -1,33 +1,34 @@
 import { Kind, type Target } from "../channels/kind.ts";
+import { historyOf } from "../bus/abilities.ts";
 import type { Hub } from "../hub/hub.ts";
-import type { Connections } from "./registry.ts";
+import type { Registry } from "./registry.ts";
 
 /**
- * Where all instances hear whom an operator wants to leave. No client comes here: neither the values of paths nor the names of
- * kinds hold control characters. It has a log, so that an instance which loses Redis hears of it afterwards.
+ * The channel on which all instances hear of subjects that an operator disconnects. No client reaches it: neither the values of paths
+ * nor the names of kinds hold control characters. It has a log, so that an instance which loses Redis hears of them afterwards.
  */
 const CHANNEL = "lockstep:\u{1}disconnections";
 const RETENTION = { size: 1000, ttlMs: 3_600_000 };
 
-/** Closes the connections of a subject, wherever they are. */
+/** Closes the sessions of a subject on every instance. */
 export class Disconnections {
   readonly #hub: Hub;
-  readonly #connections: Connections;
+  readonly #registry: Registry;
   readonly #target: Target;
   #started = false;
 
-  constructor(hub: Hub, connections: Connections) {
+  constructor(hub: Hub, registry: Registry) {
     this.#hub = hub;
-    this.#connections = connections;
+    this.#registry = registry;
     const kind = new Kind({ path: "disconnections", history: { size: RETENTION.size, ttl: `${RETENTION.ttlMs}ms` } });
-    this.#target = { kind, channel: CHANNEL, segments: [], owner: undefined };
+    this.#target = { kind, channel: CHANNEL, segments: [], values: new Map(), owner: undefined };
   }
 
-  /** Begins to hear what is ordered anywhere. A second time does nothing. */
+  /** Hears orders of all instances from now on. A second time does nothing. */
   start(): void {
     if (this.#started) return;
     this.#started = true;
-    this.#hub.follow(this.#target, (subject) => this.#connections.disconnect(String(subject)));
+    this.#hub.follow(this.#target, (subject) => this.#registry.disconnect(String(subject)));
   }
 
   /**
@@ -37,7 +38,7 @@ export class Disconnections {
    */
   order(subject: string): Promise<void> {
     return new Promise((resolve, refused) => {
-      this.#hub.history.append(CHANNEL, subject, RETENTION, { confirmed: () => resolve(), refused, broken: false });
+      historyOf(this.#hub.bus).append(CHANNEL, subject, RETENTION, { confirmed: () => resolve(), refused, broken: false });
     });
   }
 }

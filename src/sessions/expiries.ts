@@ -1,37 +1,42 @@
-import { expiryOf } from "../access/principal.ts";
 import { MAX_TIMER_MS } from "../lib/duration.ts";
-import type { Client } from "./registry.ts";
 
-/** When the tokens of clients expire. One timer for all: it waits for the next. */
+/** Something that ends at a time of its own. */
+export interface Expiring {
+  /** Milliseconds since 1970, or infinity. */
+  readonly expiresMs: number;
+  expire(): void;
+}
+
+/** Calls `expire` in the second in which something ends. One timer for all: it waits for the next. */
 export class Expiries {
-  /** Clients by the second in which their tokens expire, since 1970. */
-  readonly #seconds = new Map<number, Set<Client>>();
+  /** By the second of their end, since 1970. */
+  readonly #seconds = new Map<number, Set<Expiring>>();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
   #dueMs = Number.POSITIVE_INFINITY;
 
-  /** Seconds in which tokens expire. */
+  /** Seconds in which something ends. */
   get size(): number {
     return this.#seconds.size;
   }
 
-  add(client: Client): void {
-    const second = secondOf(client);
+  add(expiring: Expiring): void {
+    const second = secondOf(expiring);
     if (this.#closed || second === Number.POSITIVE_INFINITY) return;
-    const clients = this.#seconds.get(second);
-    if (clients !== undefined) {
-      clients.add(client);
+    const others = this.#seconds.get(second);
+    if (others !== undefined) {
+      others.add(expiring);
       return;
     }
-    this.#seconds.set(second, new Set([client]));
+    this.#seconds.set(second, new Set([expiring]));
     if (second * 1000 < this.#dueMs) this.#wait(second);
   }
 
-  remove(client: Client): void {
-    const second = secondOf(client);
-    const clients = this.#seconds.get(second);
-    clients?.delete(client);
-    if (clients?.size === 0) this.#seconds.delete(second);
+  remove(expiring: Expiring): void {
+    const second = secondOf(expiring);
+    const others = this.#seconds.get(second);
+    others?.delete(expiring);
+    if (others?.size === 0) this.#seconds.delete(second);
   }
 
   close(): void {
@@ -48,19 +53,19 @@ export class Expiries {
   #expire(): void {
     const nowMs = Date.now();
     let next = Number.POSITIVE_INFINITY;
-    for (const [second, clients] of this.#seconds) {
+    for (const [second, expiring] of this.#seconds) {
       if (second * 1000 > nowMs) {
         next = Math.min(next, second);
         continue;
       }
       this.#seconds.delete(second);
-      for (const client of clients) client.retire("token-expired");
+      for (const one of expiring) one.expire();
     }
     this.#dueMs = Number.POSITIVE_INFINITY;
     if (next !== Number.POSITIVE_INFINITY) this.#wait(next);
   }
 }
 
-function secondOf({ guest }: Client): number {
-  return Math.ceil(expiryOf(guest.principal) / 1000);
+function secondOf({ expiresMs }: Expiring): number {
+  return Math.ceil(expiresMs / 1000);
 }

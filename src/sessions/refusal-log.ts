@@ -23,7 +23,7 @@ export interface Refusal {
 }
 
 /** Says in the log who was refused what, and why: once a minute for each, and never so often that strangers fill the disk. */
-export class Refusals {
+export class RefusalLog {
   readonly #log: Log;
   readonly #lines = new TokenBucket(LINES_PER_SECOND);
   /** When each was said, the oldest first. */

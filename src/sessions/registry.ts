@@ -1,33 +1,23 @@
-import type { Policy } from "../access/policy.ts";
-import { subjectOf, type Principal } from "../access/principal.ts";
 import { Problem, type ClosingFaultName } from "../errors.ts";
-import { IndexedBag, type Member } from "../lib/indexed-bag.ts";
+import { IndexedBag, type Indexed } from "../lib/indexed-bag.ts";
 import { within } from "../lib/timeout.ts";
-import { Expiries } from "./expiries.ts";
+import type { Transport } from "./transports/transport.ts";
+import { Expiries, type Expiring } from "./expiries.ts";
 
-/** How long a client that is being closed may take to read what was sent to it before. */
-const RETIRE_TIMEOUT_MS = 30_000;
+/** A client that is being closed may take so long to read what was sent to it before. */
+const CLOSE_TIMEOUT_MS = 30_000;
 
-/** What is known of a client before it has a place. */
-export interface Guest {
-  /** Admitted by `connections`; its place is freed when the client ends. */
-  readonly address: string;
-  readonly principal: Principal;
-}
-
-/** One client, whatever carries it. */
-export interface Client extends Member {
-  readonly guest: Guest;
-  /** What it may do is asked anew. */
-  reconsider(policy: Policy): void;
-  /** Sends it nothing more, then closes it, once it has what was sent before. */
-  retire(fault: ClosingFaultName): void;
-  /** From now on what it sends is not heard. */
+/** A session, as the registry sees it. */
+export interface Registered extends Indexed, Expiring {
+  /** The `sub` of its token; null for nobody in particular. */
+  readonly subject: string | null;
+  /** Rights may have changed. */
+  reconsider(): void;
+  /** Sends nothing more, then closes the connection, once the client has what was sent before. */
+  close(fault: ClosingFaultName): void;
+  /** What the client sends is ignored from now on. */
   mute(): void;
-  /** Ends it at once; what still waits for it is lost. */
-  terminate(): void;
-  /** Is called now and then. `mayCut` is false after a stall of this process. */
-  tend(nowMs: number, intervalMs: number, mayCut: boolean): void;
+  readonly transport: Transport | undefined;
 }
 
 /** They may change at any time. */
@@ -38,14 +28,14 @@ export interface ConnectionLimits {
   readonly maxConnectionsPerIp: number;
 }
 
-/** All clients of an instance: how many there may be, which are still alive, and how they all leave. */
-export class Connections {
+/** All sessions of an instance: admits, tends, expires, disconnects and drains them. */
+export class Registry {
   readonly pingIntervalMs: number;
+  readonly expiries = new Expiries();
   readonly #limits: ConnectionLimits;
-  readonly #open = new IndexedBag<Client>();
-  /** Those that are being closed, and until when they may take, the oldest first. */
-  readonly #retired = new Map<Client, number>();
-  readonly #expiries = new Expiries();
+  readonly #open = new IndexedBag<Registered>();
+  /** Sessions that are being closed, and until when they may take, the oldest first. */
+  readonly #closing = new Map<Registered, number>();
   readonly #perIp = new Map<string, { readonly address: string; count: number }>();
   readonly #turnMs: number;
   readonly #timer: ReturnType<typeof setInterval>;
@@ -61,7 +51,7 @@ export class Connections {
   }
 
   /**
-   * Gives a place to a client of an address, until `release`. Returns the address: one text for all that come from there.
+   * Gives a place to a client of an address, until `release`. Returns the address: one text for all clients from there.
    *
    * @throws Problem `too-many-connections`, `too-many-connections-of-address`
    */
@@ -89,58 +79,58 @@ export class Connections {
     if (here.count === 0) this.#perIp.delete(address);
   }
 
-  /** Clients of this process, those included that are about to join. */
+  /** Clients of this process, joining ones too. */
   get count(): number {
     return this.#admitted;
   }
 
-  add(client: Client): void {
-    this.#open.add(client);
-    this.#expiries.add(client);
+  add(session: Registered): void {
+    this.#open.add(session);
+    this.expiries.add(session);
   }
 
   /** Other rules hold from now on. */
-  reconsider(policy: Policy): void {
-    this.#open.each((client) => client.reconsider(policy));
+  reconsider(): void {
+    this.#open.each((session) => session.reconsider());
   }
 
-  /** Closes all of a subject. */
+  /** Closes all sessions of a subject. */
   disconnect(subject: string): void {
-    this.#open.each((client) => {
-      if (subjectOf(client.guest.principal) === subject) client.retire("disconnected");
+    this.#open.each((session) => {
+      if (session.subject === subject) session.close("disconnected");
     });
   }
 
-  /** The connection will be closed once it has read what was sent to it; after 30 s it is cut. */
-  retired(client: Client): void {
-    this.#retired.set(client, Date.now() + RETIRE_TIMEOUT_MS);
+  /** The session closes once its client has read what was sent to it; after 30 s it is cut. */
+  closing(session: Registered): void {
+    this.#closing.set(session, Date.now() + CLOSE_TIMEOUT_MS);
   }
 
-  remove(client: Client): void {
-    this.#open.delete(client);
-    this.#retired.delete(client);
-    this.#expiries.remove(client);
+  remove(session: Registered): void {
+    this.#open.delete(session);
+    this.#closing.delete(session);
+    this.expiries.remove(session);
     if (this.#open.size === 0) this.#onEmpty?.();
   }
 
-  /** Takes nothing more from any client; they will be told by their close. */
+  /** Takes nothing more from any client; their close will tell them. */
   mute(): void {
-    this.#open.each((client) => client.mute());
+    this.#open.each((session) => session.mute());
   }
 
-  /** Closes everybody with 1001 once they have what was sent to them. Resolves when all are gone, or after the time-out, when the rest are cut. */
+  /** Closes all clients with 1001 once they have what was sent to them. Resolves when all are gone, or at the time-out, when the rest are cut. */
   async drain(timeoutMs: number): Promise<void> {
     const gone = new Promise<void>((resolve) => {
       this.#onEmpty = resolve;
     });
-    this.#open.each((client) => client.retire("draining"));
+    this.#open.each((session) => session.close("draining"));
     if (this.#open.size > 0) await within(timeoutMs, gone);
-    this.#open.each((client) => client.terminate());
+    this.#open.each((session) => session.transport?.terminate());
   }
 
   close(): void {
     clearInterval(this.#timer);
-    this.#expiries.close();
+    this.expiries.close();
   }
 
   #turn(): void {
@@ -148,10 +138,10 @@ export class Connections {
     // After a stall of this process the answers of clients are still unread.
     const onTime = nowMs - this.#lastTurnMs < this.#turnMs + 1000;
     this.#lastTurnMs = nowMs;
-    this.#open.each((client) => client.tend(nowMs, this.pingIntervalMs, onTime));
-    for (const [client, untilMs] of this.#retired) {
+    this.#open.each((session) => session.transport?.tend(nowMs, this.pingIntervalMs, onTime));
+    for (const [session, untilMs] of this.#closing) {
       if (untilMs > nowMs) break;
-      client.terminate();
+      session.transport?.terminate();
     }
   }
 }

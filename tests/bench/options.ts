@@ -30,6 +30,7 @@ const flags = {
   rounds: { type: "string" },
   seconds: { type: "string" },
   executable: { type: "string" },
+  against: { type: "string" },
   json: { type: "string" },
   svg: { type: "string" },
   list: { type: "boolean", default: false },
@@ -44,6 +45,7 @@ const sweeping = { rounds: "1", seconds: "1", servers: ["lockstep-redis"] };
 export const HELP = `The benchmark: Lockstep beside bare Bun.serve and other servers, on this machine.
 
   bun run bench [--server NAME]... [--workload NAME]... [--rounds N] [--seconds N] [--json FILE] [--svg FILE] [--executable FILE]
+  bun run bench --against FILE [--workload NAME]... [--rounds N] [--seconds N]
   bun run bench --scale ${sweeps.map(({ name }) => name).join("|")} [--server NAME]... [--rounds N] [--seconds N] [--json FILE]
 
   --server NAME      one of these servers, and no other; may be repeated
@@ -54,6 +56,7 @@ export const HELP = `The benchmark: Lockstep beside bare Bun.serve and other ser
   --json FILE        writes everything as JSON, each round of it
   --svg FILE         writes a plot
   --executable FILE  another executable of Lockstep than the one of this tree, which is built first
+  --against FILE     an earlier build, which each of Lockstep's servers takes turns with and is compared to
   --list             names the servers, workloads and sweeps
   --help             this
 
@@ -64,10 +67,10 @@ Exit codes: 0 done, 1 Lockstep lost, doubled or reordered something, closed a cl
 export function parseOptions(words: readonly string[]): Options {
   const { values } = parse(words);
   const defaults = values.scale === undefined ? { ...usual, servers: undefined } : sweeping;
-  const kinds = serverKinds(values.executable);
+  const kinds = serverKinds(values.executable, values.against);
   const options: Options = {
     action: values.help ? "help" : values.list ? "list" : "run",
-    servers: chosen("server", kinds, values.server ?? (values.list ? undefined : defaults.servers)),
+    servers: chosen("server", kinds, values.server ?? (values.list ? undefined : (defaults.servers ?? comparedOf(values.against, kinds)))),
     workloads: chosen("workload", workloads, values.workload),
     sweeps: values.scale === undefined ? [] : chosen("scale", sweeps, values.scale),
     rounds: numberOf("rounds", values.rounds ?? defaults.rounds, { min: 1, max: MAX_ROUNDS, whole: true }),
@@ -75,11 +78,19 @@ export function parseOptions(words: readonly string[]): Options {
     json: values.json,
     svg: values.svg,
   };
-  if (values.executable !== undefined && Bun.which(values.executable) === null)
-    throw new UsageError(`--executable takes a file that can be run, and ${JSON.stringify(values.executable)} is none`);
+  for (const flag of ["executable", "against"] as const) {
+    const file = values[flag];
+    if (file !== undefined && Bun.which(file) === null)
+      throw new UsageError(`--${flag} takes a file that can be run, and ${JSON.stringify(file)} is none`);
+  }
   expectTogether(options, values.workload !== undefined);
   for (const flag of ["json", "svg"] as const) expectWritable(flag, values[flag]);
   return options;
+}
+
+/** With another build the question is what changed: only Lockstep's servers are measured. */
+function comparedOf(against: string | undefined, kinds: readonly ServerKind[]): string[] | undefined {
+  return against === undefined ? undefined : kinds.flatMap(({ name }) => (name.startsWith("lockstep") ? name : []));
 }
 
 /** What cannot be asked for at once. */

@@ -22,8 +22,27 @@ const folder = join(import.meta.dir, "servers");
 const config = join(import.meta.dir, "bench.toml");
 const nchanModule = "/usr/lib/nginx/modules/ngx_nchan_module.so";
 
-/** All that can be measured. @param executableFile instead of the one that is built from this tree */
-export function serverKinds(executableFile?: string): readonly ServerKind[] {
+/**
+ * All that can be measured.
+ *
+ * @param executableFile instead of the one that is built from this tree
+ * @param againstFile another build: the control of each of this build's servers
+ */
+export function serverKinds(executableFile?: string, againstFile?: string): readonly ServerKind[] {
+  const kinds = kindsOf(executableFile);
+  if (againstFile === undefined) return kinds;
+  return kinds.flatMap((kind) => {
+    if (!kind.name.startsWith("lockstep")) return [kind];
+    const { control: _, ...rest } = kind;
+    const before = { ...rest, name: `${kind.name}-before`, about: `${kind.about}, of another build` };
+    return [
+      { ...kind, control: before.name },
+      { ...before, command: () => Promise.resolve([againstFile, "--config", config]) },
+    ];
+  });
+}
+
+function kindsOf(executableFile: string | undefined): readonly ServerKind[] {
   const lockstep = async (): Promise<string[]> => [executableFile ?? (await executable()), "--config", config];
   return [
     {

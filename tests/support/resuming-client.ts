@@ -1,16 +1,16 @@
 import { Client } from "./client.ts";
 
-/** What a client got in one piece: what follows a position without holes. */
+/** Messages of one connection, without holes after its start. */
 export interface Run {
   readonly epoch: string;
-  /** The offset after which it begins. */
+  /** Offset after which the run begins. */
   readonly start: number;
-  /** Whether the server said that nothing is missing since the run before. */
+  /** The server said that nothing is missing since the run before; null if it was not asked. */
   readonly resumed: boolean | null;
   readonly messages: string[];
 }
 
-/** A client as its authors should write it: it comes back after every close, with the position that it has counted to. */
+/** A client on the wire that reconnects after every close, with the position that it has counted to. It is independent of client/ on purpose. */
 export class ResumingClient {
   readonly runs: Run[] = [];
   readonly #ports: () => number;
@@ -19,13 +19,13 @@ export class ResumingClient {
   #closed = false;
   #done: Promise<void> | undefined;
 
-  /** @param ports the port to join next */
+  /** @param ports returns the port to join next */
   constructor(ports: () => number, path: string) {
     this.#ports = ports;
     this.#path = path;
   }
 
-  /** Joins; resolves once it has. */
+  /** Resolves once it has joined. */
   async start(): Promise<this> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#done = this.#run(resolve);
@@ -33,7 +33,7 @@ export class ResumingClient {
     return this;
   }
 
-  /** The position by counting. */
+  /** Position by counting. */
   get position(): string | undefined {
     const run = this.runs.at(-1);
     return run === undefined ? undefined : `${run.epoch}-${run.start + run.messages.length}`;
@@ -78,7 +78,7 @@ export class ResumingClient {
           if (frame?.opcode === 1) run.messages.push(frame.payload.toString("utf8"));
         }
       };
-      // The client parses on arrival; what it has is taken now and then, and before it is left for good.
+      // The client parses on arrival. Its frames are collected every few milliseconds, and once more after the close.
       while (!client.closed) {
         take();
         await Bun.sleep(5);

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { executable } from "./executable.ts";
 import { waitFor } from "./wait.ts";
 
-/** `lockstep subscribe` as a process of its own, alone in an empty folder. */
+/** `lockstep subscribe` as a process in an empty folder. */
 export class SubscriberProcess {
   /** Whole lines of standard output. */
   readonly lines: string[] = [];
@@ -12,7 +12,7 @@ export class SubscriberProcess {
   readonly notes: string[] = [];
   readonly pid: number;
   readonly #child: Bun.Subprocess<"ignore", "pipe" | number, "pipe">;
-  /** The reading end of standard output, as long as nobody reads. */
+  /** Reading end of standard output while nobody reads it. */
   readonly #unread: number | undefined;
   readonly #said: Promise<void>;
 
@@ -30,13 +30,13 @@ export class SubscriberProcess {
     return new SubscriberProcess(Bun.spawn(command, { cwd, env, stdin: "ignore", stdout: "pipe", stderr: "pipe" }));
   }
 
-  /** Its standard output is a pipe that nobody reads before `read`: of a usual one Bun itself would take all. */
+  /** Starts with a pipe as standard output that nobody reads before `read`; Bun itself would read all of a usual one. */
   static async startUnread(words: readonly string[]): Promise<SubscriberProcess> {
     const cwd = mkdtempSync(join(tmpdir(), "lockstep-empty-"));
     const command = [await executable(), "subscribe", ...words];
     const pipe = join(cwd, "pipe");
     Bun.spawnSync(["mkfifo", pipe]);
-    // To open one end waits for the other, unless it need not.
+    // Opening one end of a pipe blocks until the other is open, unless O_NONBLOCK is given.
     const first = openSync(pipe, constants.O_RDONLY | constants.O_NONBLOCK);
     const output = openSync(pipe, constants.O_WRONLY);
     const unread = openSync(pipe, constants.O_RDONLY);
@@ -46,7 +46,7 @@ export class SubscriberProcess {
     return new SubscriberProcess(child, unread);
   }
 
-  /** Reads standard output from now on. */
+  /** Begins to read standard output. */
   read(): void {
     if (this.#unread === undefined) return;
     const reader = Bun.spawn(["cat"], { stdin: this.#unread, stdout: "pipe" });
@@ -54,7 +54,7 @@ export class SubscriberProcess {
     void collect(reader.stdout, this.lines);
   }
 
-  /** Nobody will ever read. */
+  /** Closes standard output unread. */
   hangUp(): void {
     if (this.#unread !== undefined) closeSync(this.#unread);
   }
@@ -70,7 +70,7 @@ export class SubscriberProcess {
     );
   }
 
-  /** Its exit code, once it has ended by itself and all its notes are there. */
+  /** Resolves to the exit code once the process has ended and all its notes are there. */
   async exited(): Promise<number> {
     await this.#said;
     return this.#child.exited;

@@ -1,6 +1,6 @@
 import { generateKeyPairSync, type KeyObject } from "node:crypto";
 import { SignJWT } from "jose";
-import { signToken } from "../../src/access/sign.ts";
+import { signToken } from "../../src/access/claims.ts";
 
 export const SECRET = "a secret of the tests that is long enough for HS256";
 export const API_KEY = "the-backend-s-key";

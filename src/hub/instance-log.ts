@@ -1,0 +1,69 @@
+import type { Bus } from "../bus/bus.ts";
+import type { Message } from "../message.ts";
+import type { Retention } from "../position.ts";
+import { LogFollower, type LogListener } from "./log-follower.ts";
+import type { Followed } from "./recovery.ts";
+
+export interface InstanceLogHost {
+  readonly bus: Bus;
+  behind(log: InstanceLog): void;
+}
+
+/**
+ * A log that the instance itself follows, as long as it lives: every message from the first subscription on, and after a loss
+ * everything that it missed, as far as the log reaches.
+ */
+export class InstanceLog implements Followed, LogListener {
+  readonly name: string;
+  readonly retention: Retention;
+  readonly log = new LogFollower(this);
+  readonly closed = false;
+  readonly #host: InstanceLogHost;
+  readonly #hear: (message: Message) => void;
+  readonly #onMissed: () => void;
+  #live = false;
+
+  constructor(name: string, retention: Retention, host: InstanceLogHost, hear: (message: Message) => void, onMissed: () => void) {
+    this.name = name;
+    this.retention = retention;
+    this.#host = host;
+    this.#hear = hear;
+    this.#onMissed = onMissed;
+  }
+
+  get live(): boolean {
+    return this.#live;
+  }
+
+  subscribe(): void {
+    const acknowledged = this.#host.bus.subscribe(this.name);
+    if (acknowledged === undefined) this.#becomeLive();
+    else void acknowledged.then(() => this.#becomeLive());
+  }
+
+  lost(): void {
+    this.#live = false;
+    this.log.interrupt();
+  }
+
+  follow(message: Message): void {
+    this.#hear(message);
+  }
+
+  missed(): void {
+    this.#onMissed();
+  }
+
+  behind(): void {
+    this.#host.behind(this);
+  }
+
+  abandon(): void {
+    this.#onMissed();
+  }
+
+  #becomeLive(): void {
+    this.#live = true;
+    this.behind();
+  }
+}

@@ -1,0 +1,59 @@
+import type { PresenceChange } from "../bus/presence.ts";
+import type { ClosingFaultName } from "../errors.ts";
+import type { GapPolicy, Subscription } from "../hub/subscription.ts";
+import type { Message } from "../message.ts";
+
+/** The session, as its protocol sees it. */
+export interface ProtocolSession {
+  /** The only subscription of a protocol that has one a session. */
+  readonly first: Subscription | undefined;
+  readonly subscriptions: readonly Subscription[];
+  /** Sends the client a frame. */
+  send(frame: Message): void;
+  /**
+   * Publishes on the channel of a subscription: the message, or the text in the kind's envelope. Refused by a close where the session
+   * has no right to, or sends too fast.
+   */
+  publish(subscription: Subscription, message: Message): void;
+  /** Ends the subscription; the session goes on. */
+  unsubscribe(subscription: Subscription): void;
+  /** Sends the client nothing more, then closes the connection. */
+  close(fault: ClosingFaultName): void;
+}
+
+/** The frames that all subscribers of a topic receive alike: each is encoded once, however many they are. */
+export interface Encoder {
+  /** Names the protocol in topics; without spaces. */
+  readonly name: string;
+  /** @param epoch empty on a channel without history */
+  encode(channel: string, message: Message, epoch: string, offset: number): Message;
+  /** A member joined or left. Undefined where clients do not hear of it. */
+  encodePresence?(channel: string, change: PresenceChange): Message;
+}
+
+/**
+ * The meaning of a client's frames, and the server's words to the client.
+ *
+ * To add one: a folder here with an `Encoder` and a `Protocol` (raw is the shortest), and a route that makes a `Session` with it and
+ * joins (http/routes/ws.ts). A protocol without state is one object for all sessions; one with state is an object a session.
+ * Every method is synchronous: a client's frames keep their order.
+ */
+export interface Protocol {
+  readonly encoder: Encoder;
+  /** Reads a frame and acts on the session. @throws Problem by which the session is closed */
+  receive(session: ProtocolSession, frame: Message): void;
+  /** A subscription begins in this turn; its messages follow. */
+  joined(session: ProtocolSession, subscription: Subscription): void;
+  gapPolicyOf(subscription: Subscription): GapPolicy;
+  /** Messages may be missing on a subscription that goes on: what follows begins at the position, null without history. */
+  gap(session: ProtocolSession, subscription: Subscription, position: string | null): void;
+  /** A subscription was ended: by a gap, by a reload, or because its right expired. */
+  ended(session: ProtocolSession, subscription: Subscription, fault: ClosingFaultName): void;
+  /** The close frame for a fault (RFC 6455 §7.4). */
+  closeFrame(session: ProtocolSession, fault: ClosingFaultName): CloseFrame;
+}
+
+export interface CloseFrame {
+  readonly code: number;
+  readonly reason?: string | undefined;
+}

@@ -1,0 +1,55 @@
+import type { ClosingFaultName } from "../../errors.ts";
+import type { GapPolicy, Subscription } from "../../hub/subscription.ts";
+import { formatPosition } from "../../position.ts";
+import type { CloseFrame, Encoder, Protocol, ProtocolSession } from "../protocol.ts";
+import { formatMessage, formatOpening, formatPlace, formatReset } from "./event-format.ts";
+
+/** After an end a browser waits so long before it comes back. */
+const RETRY_MS = 1000;
+
+/** Each message is one event; on a channel with history its position is the event's id. */
+export const sseEncoder: Encoder = {
+  name: "sse",
+  encode: (_, message, epoch, offset) => Buffer.from(formatMessage(message, epoch === "" ? null : formatPosition(epoch, offset))),
+};
+
+/** One channel as server-sent events (contract §4). One object a session. */
+export class SseProtocol implements Protocol {
+  readonly encoder = sseEncoder;
+  #opened = false;
+
+  /** Opens a stream that has not joined. A second time does nothing. */
+  open(session: ProtocolSession): void {
+    if (this.#opened) return;
+    this.#opened = true;
+    session.send(formatOpening(RETRY_MS, null));
+  }
+
+  joined(session: ProtocolSession, { position, resumed }: Subscription): void {
+    if (!this.#opened) session.send(formatOpening(RETRY_MS, position));
+    else if (position !== null) session.send(formatPlace(position));
+    this.#opened = true;
+    if (resumed === false) session.send(formatReset(position));
+  }
+
+  receive(): void {
+    // A stream has no frames of the client.
+  }
+
+  gapPolicyOf({ target: { kind } }: Subscription): GapPolicy {
+    return kind.history === undefined && kind.onGap === "ignore" ? "ignore" : "report";
+  }
+
+  gap(session: ProtocolSession, _: Subscription, position: string | null): void {
+    session.send(formatReset(position));
+  }
+
+  ended(session: ProtocolSession, _: Subscription, fault: ClosingFaultName): void {
+    session.close(fault);
+  }
+
+  closeFrame(): CloseFrame {
+    // The end of a stream says nothing of its reason.
+    return { code: 1000 };
+  }
+}
