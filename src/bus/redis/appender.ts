@@ -34,8 +34,11 @@ interface Part extends AppendPart {
 }
 
 /**
- * Appends to the logs of channels, of many in one call of the script; see lua/append-next.lua. One batch of a channel is on its way at
- * a time: the log knows a repeated batch by its sequence, and remembers the last one of each instance.
+ * Appends to the logs of channels, of many in one call of the script; see lua/append-next.lua.
+ *
+ * One batch of a channel is on its way at a time. With two, the second would have to name the first, and be refused with it: its
+ * senders may have a message in both, and nothing may arrive behind a hole. And the log would have to remember two batches of each
+ * instance: a first batch that comes again after the second has arrived would be answered with the second one's offset.
  */
 export class Appender {
   readonly #context: ShardContext;

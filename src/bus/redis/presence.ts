@@ -3,7 +3,7 @@ import { describeError } from "../../log.ts";
 import { MemberCounts, presentOf } from "../member-counts.ts";
 import type { Member, Members } from "../presence.ts";
 import type { ShardContext } from "./context.ts";
-import { listOf, membersScript, writePresenceScript } from "./scripts.ts";
+import { listOf, membersScript, renewPresenceScript, writePresenceScript } from "./scripts.ts";
 
 /*
  * A killed instance's members are gone 15 s after its last renewal, and the next instance that touches the channel reports their leaves:
@@ -11,6 +11,8 @@ import { listOf, membersScript, writePresenceScript } from "./scripts.ts";
  */
 const TTL_MS = 15_000;
 const RENEW_MS = 5000;
+/** Once in so many renewals a channel is written, which also keeps its keys: they live for 10 minutes. */
+const WRITE_TURNS = 12;
 
 /** The part of a channel's members that has to be written: all, or some. */
 interface Unwritten {
@@ -28,6 +30,7 @@ export class RedisPresence {
   readonly #timer = setInterval(() => this.renew(), RENEW_MS);
   #unwritten = new Map<string, Unwritten>();
   #sequence = 0;
+  #turn = 0;
 
   constructor(context: ShardContext) {
     this.#context = context;
@@ -65,7 +68,14 @@ export class RedisPresence {
 
   /** Renews all registrations. */
   renew(): void {
-    for (const channel of this.#counts.channels) this.#toWrite(channel);
+    if (!this.#context.publisher.up) return;
+    let turn = (this.#turn += 1);
+    for (const channel of this.#counts.channels) {
+      // Not all of them in one turn.
+      turn += 1;
+      if (turn % WRITE_TURNS === 0) this.#toWrite(channel);
+      else if (!this.#unwritten.has(channel)) void this.#renewOne(channel);
+    }
     this.flush();
   }
 
@@ -78,6 +88,16 @@ export class RedisPresence {
 
   close(): void {
     clearInterval(this.#timer);
+    this.flush();
+  }
+
+  async #renewOne(channel: string): Promise<void> {
+    const { publisher, bus } = this.#context;
+    const args = [bus.instance, TTL_MS];
+    // Where the connection ends, the next one renews again.
+    const renewed = await publisher.run(renewPresenceScript, [this.#context.keys(channel).instances], args).catch(() => 1);
+    if (renewed === 1 || this.#counts.of(channel).count === 0) return;
+    this.#toWrite(channel);
     this.flush();
   }
 
