@@ -23,7 +23,7 @@ const floors: readonly (readonly string[])[] = [
 
 /** Packages that only some places may know. */
 const keepers: Readonly<Record<string, readonly string[]>> = {
-  ioredis: ["bus/"],
+  ioredis: ["bus/redis/connection.ts", "bus/redis/topology.ts"],
   jose: ["access/"],
   "node-ws": ["remote/socket.ts"],
   "prom-client": ["http/metrics.ts", "workers/totals.ts"],

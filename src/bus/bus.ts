@@ -13,7 +13,7 @@ import type { Ticks } from "./ticks.ts";
  * Order: every instance, the publishing one included, delivers the messages of a channel in the same order. Two messages of one
  * sender arrive in the order in which it published them, also on two channels of one shard.
  *
- * How often: a message is delivered at most once. Every instance that was subscribed from before its publication until after it
+ * Frequency: a message is delivered at most once. Every instance that was subscribed from before its publication until after it
  * gets it, unless `lost()` reports the channel's shard.
  */
 export interface Bus extends Publisher {

@@ -4,7 +4,7 @@ import type { Sender } from "./bus.ts";
 
 declare const brand: unique symbol;
 
-/** How a bus recognises one of its own entries again. Opaque: only the bus that made it understands it. See `Position`. */
+/** By a checkpoint a bus recognises one of its own entries again. Opaque: only the bus that made it understands it. See `Position`. */
 export interface Checkpoint {
   readonly [brand]: true;
 }
@@ -54,7 +54,7 @@ export interface Page {
   readonly epoch: string;
   /** The offset of the newest message of the log; 0 before the first. */
   readonly head: number;
-  /** Of the last message here or, on an empty page, of the newest message of the log. */
+  /** The checkpoint of the last message here or, on an empty page, of the newest message of the log. */
   readonly checkpoint?: Checkpoint;
   /** True if everything after the position is kept; otherwise all that is kept follows. Null without a position. */
   readonly resumed: boolean | null;

@@ -2,7 +2,7 @@ import type { Member } from "./presence.ts";
 
 export interface MemberCount {
   connections: number;
-  /** Those of them whose coming and going is announced. */
+  /** The connections among them whose coming and going is announced. */
   announced: number;
   data: string | undefined;
 }

@@ -5,7 +5,7 @@ import type { Sender } from "./bus.ts";
 /** A message on its way to the bus. */
 export interface Item<Extra> {
   readonly message: Message;
-  /** Of its payload. */
+  /** The size of its payload. */
   readonly bytes: number;
   /** Whatever else its writer needs. */
   readonly extra: Extra;
@@ -26,11 +26,11 @@ export interface Batch<Extra, Route> {
   repeated: boolean;
 }
 
-/** How an outbox treats each of its queues. */
+/** The way in which an outbox treats each of its queues. */
 export interface OutboxPolicy<Extra> {
   /** Batches of a queue that may be unanswered at a time. With one, a batch that is written again stays in its place. */
   readonly inFlight: "one" | "many";
-  /** What becomes of a batch whose answer was lost: it is written again as it was, or its senders are refused. */
+  /** True: a batch whose answer was lost is written again as it was. False: its senders are refused. */
   readonly rewrites: boolean;
   readonly maxBatch: number;
   readonly maxBatchBytes: number;
@@ -38,7 +38,7 @@ export interface OutboxPolicy<Extra> {
   readonly standsAlone?: (item: Item<Extra>) => boolean;
 }
 
-/** What waits in one place of an outbox, and what was written of it, in order. */
+/** The messages that wait in one place of an outbox, and those of them that were written, in order. */
 export class OutboxQueue<Extra, Route> {
   readonly name: string;
   /** Whatever its writer needs to know about it. */
@@ -49,7 +49,7 @@ export class OutboxQueue<Extra, Route> {
   used = true;
   readonly #policy: OutboxPolicy<Extra>;
   #waiting: Item<Extra>[] = [];
-  /** How many of them are gone already. */
+  /** The number of them that are gone already. */
   #head = 0;
   /** The oldest first. */
   #inFlight: Batch<Extra, Route>[] = [];
@@ -176,8 +176,8 @@ export function isBroken({ sender }: Item<unknown>): boolean {
 }
 
 /** Notifies a sender, once; a sender that heard of a failure hears of no other. */
-export function notify<Extra>(item: Item<Extra>, say: (sender: Sender, index: number) => void, index = 0): void {
+export function notify<Extra>(item: Item<Extra>, report: (sender: Sender, index: number) => void, index = 0): void {
   const { sender } = item;
   item.sender = undefined;
-  if (sender?.broken === false) say(sender, index);
+  if (sender?.broken === false) report(sender, index);
 }

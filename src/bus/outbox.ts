@@ -16,7 +16,7 @@ export interface OutboxOptions<Extra, Route> extends OutboxPolicy<Extra> {
   readonly route: (name: string) => Route;
   /** Is called now and then while batches have to be written again. */
   readonly retry: () => void;
-  /** How many channels are followed here. */
+  /** The number of channels that are followed here. */
   readonly followed: () => number;
 }
 
@@ -30,7 +30,7 @@ export class Outbox<Extra, Route> {
   readonly #queues = new Map<string, OutboxQueue<Extra, Route>>();
   /** Queues with something to write now; each once, by its `due`. */
   #due: OutboxQueue<Extra, Route>[] = [];
-  /** How many of them were taken. */
+  /** The number of them that were taken. */
   #taken = 0;
   /** Batches that have to be written again, when the bus is back. */
   readonly #failed = new Set<Batch<Extra, Route>>();
@@ -106,10 +106,10 @@ export class Outbox<Extra, Route> {
     return undefined;
   }
 
-  /** The bus answered. @param say notifies the sender of the message with this index in the batch */
-  settle(batch: Batch<Extra, Route>, say: (sender: Sender, index: number) => void): void {
+  /** The bus answered. @param report notifies the sender of the message with this index in the batch */
+  settle(batch: Batch<Extra, Route>, report: (sender: Sender, index: number) => void): void {
     this.#bounds.answered(batch.items.length, batch.bytes);
-    this.#end(batch, say);
+    this.#end(batch, report);
   }
 
   /** The bus refused the whole batch. */
@@ -168,7 +168,7 @@ export class Outbox<Extra, Route> {
 
   readonly #drop = ({ bytes }: { readonly bytes: number }): void => this.#bounds.removed(1, bytes);
 
-  #end(batch: Batch<Extra, Route>, say: (sender: Sender, index: number) => void): void {
+  #end(batch: Batch<Extra, Route>, report: (sender: Sender, index: number) => void): void {
     const { queue, items, bytes } = batch;
     if (!queue.holds(batch)) return; // the outbox was closed
     queue.end(batch);
@@ -177,7 +177,7 @@ export class Outbox<Extra, Route> {
     if (queue.mayWrite) this.#isDue(queue);
     let index = 0;
     for (const item of items) {
-      notify(item, say, index);
+      notify(item, report, index);
       index += 1;
     }
     this.#settleEmpty();

@@ -6,7 +6,7 @@ export interface Member {
 }
 
 /**
- * Who is on a channel, in the whole cluster.
+ * Knows who is on a channel, in the whole cluster.
  *
  * A killed instance is forgotten, and the leaves of its members are reported, within 30 s. A client that comes back to another
  * instance before that causes neither a leave nor a join. Connections that come and go within one turn of the event loop may go

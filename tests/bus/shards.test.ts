@@ -28,15 +28,9 @@ describe("a bus with two shards", () => {
   let dying: string;
   let staying: string;
 
-  beforeEach(async () => {
-    servers = [await RedisServer.start("always"), await RedisServer.start()];
-    const topology = twoShards(servers);
-    const channels = Array.from({ length: 50 }, (_, index) => `channel ${index}`);
-    dying = channels.find((channel) => topology.indexOf(channel) === 0) ?? "";
-    staying = channels.find((channel) => topology.indexOf(channel) === 1) ?? "";
-    [delivered, entries, events, lostShards] = [[], [], [], []];
-    bus = await openRedisBusOn(
-      topology,
+  function open(): Promise<Bus> {
+    return openRedisBusOn(
+      twoShards(servers),
       { url: "", prefix: "", limits, counts: new Counts(), log: new Log("error", "json", () => 0) },
       {
         deliver: (channel, message) => delivered.push([channel, message]),
@@ -49,6 +43,16 @@ describe("a bus with two shards", () => {
         restored: (shard) => events.push(`restored ${shard.name}`),
       },
     );
+  }
+
+  beforeEach(async () => {
+    servers = [await RedisServer.start("always"), await RedisServer.start()];
+    const topology = twoShards(servers);
+    const channels = Array.from({ length: 50 }, (_, index) => `channel ${index}`);
+    dying = channels.find((channel) => topology.indexOf(channel) === 0) ?? "";
+    staying = channels.find((channel) => topology.indexOf(channel) === 1) ?? "";
+    [delivered, entries, events, lostShards] = [[], [], [], []];
+    bus = await open();
     for (const channel of [dying, staying]) await bus.subscribe(channel);
   });
   afterEach(async () => {
@@ -120,6 +124,21 @@ describe("a bus with two shards", () => {
     expect(texts(dying)).toEqual(["plain while away"]);
     const page = await bus.history?.read(dying, retention, read);
     expect(page?.messages).toEqual(["before", "kept while away"]);
+  });
+
+  test("opens with one of them away, and finds it when it comes", async () => {
+    bus.close();
+    await servers[0]?.kill();
+    events.length = 0;
+    bus = await open();
+    await waitFor("the other one to be live", () => bus.ready(staying));
+    await bus.subscribe(staying);
+    expect([bus.ready(), bus.ready(dying), events]).toEqual([false, false, ["restored shard 1"]]);
+    expect(await publish(staying, "x")).toBe("confirmed");
+    const held = publish(dying, "x");
+    await servers[0]?.start();
+    expect(await held).toBe("confirmed");
+    expect(events).toEqual(["restored shard 1", "restored shard 0"]);
   });
 
   test("refuses what waits too long for one of them, and nothing of the other", async () => {

@@ -11,7 +11,7 @@ const BATCH_BYTES = 512;
 /** As in lua/append-next.lua, where they are FIRST, less one, and PLACES. */
 const CALL_ARGUMENTS = 3;
 const BATCH_ARGUMENTS = 10;
-/** How late times to live may be renewed, at most. */
+/** The delay with which times to live may be renewed, at most. */
 const MAX_SLACK_MS = 1000;
 
 /** An idempotency key. */
@@ -29,7 +29,7 @@ export interface AppendTerms {
   readonly instance: string;
   /** When it is written. */
   readonly nowMs: number;
-  /** Of all messages; greater than any before. */
+  /** The checkpoint of all messages; greater than any before. */
   readonly checkpoint: number;
   readonly lastTtlMs: number;
   readonly onceTtlMs: number;
@@ -109,7 +109,7 @@ export class AppendRoute {
 /** A batch as it is written: with the newest entry that the instance has seen of the channel. */
 export interface AppendPart {
   readonly batch: AppendBatch;
-  /** Of its route, when it was written. */
+  /** Those of its route, when it was written. */
   readonly settings: Buffer;
   /** Empty where nothing was seen. */
   readonly epoch: string;

@@ -6,7 +6,7 @@ import { ChannelKeys } from "./keys.ts";
 import { LossDetector } from "./loss-detector.ts";
 import { RedisSubscriptions } from "./subscriptions.ts";
 
-/** What all shards of a bus share. */
+/** Everything that the shards of a bus share. */
 export interface BusContext {
   /** Precedes every channel and key. */
   readonly prefix: string;
@@ -18,8 +18,8 @@ export interface BusContext {
 }
 
 /**
- * What the parts of one shard share. One connection publishes, one subscribes, since a long backlog of deliveries would delay every
- * answer.
+ * Everything that the parts of one shard share. One connection publishes, one subscribes, since a long backlog of deliveries would
+ * delay every answer.
  */
 export class ShardContext {
   readonly bus: BusContext;

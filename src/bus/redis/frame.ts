@@ -6,7 +6,7 @@ import type { PresenceChange } from "../presence.ts";
 import { Writer } from "./resp.ts";
 
 /*
- * How messages travel in Redis. A text without position travels as itself, so that any Redis client can publish and read it.
+ * The form in which messages travel in Redis. A text without position travels as itself, so that any Redis client can publish and read it.
  * Everything else is framed:
  *
  *   0xFF              no UTF-8 text holds this byte

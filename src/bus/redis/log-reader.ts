@@ -33,7 +33,7 @@ export class LogReader {
     const { since, limit, keepsAlive } = from;
     const checkpoint = fromCheckpoint(from.checkpoint);
     const unproven = losses.unproven(channel);
-    // Entries that this instance saw count, also where the reader did not see them: somebody was told that position. A client may
+    // Entries that this instance saw count, also where the reader did not see them: somebody knows that position. A client may
     // name one that never was: only a reader that knows the checkpoint has seen the entry.
     const ofReader = since === undefined || checkpoint === undefined ? undefined : { ...since, checkpoint };
     const expected = [...losses.expectedByRead(channel), ...expectedOf(ofReader)];

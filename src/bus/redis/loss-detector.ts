@@ -9,7 +9,7 @@ export interface SeenEntry extends Position {
   readonly checkpoint: number;
 }
 
-/** What a script looks for in a log: epoch, offset and checkpoint; '' for one that is not known. Nothing is known if the epoch is empty. */
+/** An entry that a script looks for in a log. The checkpoint is '' if it is not known, and the epoch if nothing is. */
 export type Expected = [epoch: string, offset: number, checkpoint: number | string];
 
 /** The newest entry seen of a channel. */
@@ -24,7 +24,7 @@ export interface LastSeen {
   /** The checkpoint that this instance last wrote, and those that it gave the same batch before, if it wrote that again. */
   written: number;
   earlier: readonly number[];
-  /** Where one of these was delivered, though its write may be unanswered; the epoch is empty if it was not. */
+  /** The position at which one of these was delivered, though its write may be unanswered; the epoch is empty if none was. */
   heardEpoch: string;
   heardOffset: number;
   /** True if more than its first entry came since the last look for what can make room. */

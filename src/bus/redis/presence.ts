@@ -12,14 +12,14 @@ import { listOf, membersScript, writePresenceScript } from "./scripts.ts";
 const TTL_MS = 15_000;
 const RENEW_MS = 5000;
 
-/** What has to be written of a channel: everything, or some of its members. */
+/** The part of a channel's members that has to be written: all, or some. */
 interface Unwritten {
   all: boolean;
   readonly ids: Set<string>;
 }
 
 /**
- * Presence in one Redis: each instance says, for each channel, who is there through it; see lua/presence.lua. Changes of one turn go
+ * Presence in one Redis: each instance writes, for each channel, who is there through it; see lua/presence.lua. Changes of one turn go
  * out together, and before the messages of that turn.
  */
 export class RedisPresence {
@@ -102,17 +102,17 @@ export class RedisPresence {
     const { publisher, bus } = this.#context;
     const { keys, args } = this.#scope(channel);
     const { count, members } = this.#counts.of(channel);
-    const said = Array.from(all ? members.keys() : ids, (id) => {
+    const written = Array.from(all ? members.keys() : ids, (id) => {
       const { connections, announced, data } = members.get(id) ?? { connections: 0, announced: 0, data: undefined };
       return [id, connections, announced, data ?? ""];
     });
     this.#sequence += 1;
     try {
       const own = this.#context.keys(channel).present(bus.instance);
-      const words = [...args, this.#sequence, TTL_MS, all ? 1 : 0, count, ...said.flat()];
+      const words = [...args, this.#sequence, TTL_MS, all ? 1 : 0, count, ...written.flat()];
       if ((await publisher.run(writePresenceScript, [...keys, own], words)) === 1) return;
     } catch (error) {
-      // Nobody knows whether it was written. It is said anew with the next change or renewal, which comes with the next connection.
+      // Nobody knows if it was written. The next change or renewal writes everything, and a new connection renews at once.
       bus.log.debug("writing presence failed", { channel, error: describeError(error) });
       this.#toWrite(channel).all = true;
       return;

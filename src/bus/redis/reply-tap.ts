@@ -53,7 +53,7 @@ export class PublishReplies implements Replies {
     this.#count = count;
   }
 
-  /** How many of them Redis has answered. */
+  /** The number of them that Redis has answered. */
   get answered(): number {
     return this.#answered;
   }

@@ -29,7 +29,7 @@ export class RedisSubscriptions {
   /** The same, by their `bytes`. */
   readonly #byBytes = new Map<string, RedisSubscription>();
   #asked: RedisSubscription[] = [];
-  /** Counts connections: acknowledgements that were awaited on an earlier one say nothing about this one. */
+  /** Counts connections: acknowledgements that were awaited on an earlier one mean nothing on this one. */
   #session = 0;
   #live = false;
   #closed = false;

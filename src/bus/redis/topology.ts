@@ -1,5 +1,5 @@
 /*
- * Which shards there are, and which of them serves a channel. This is the place for Sentinel and Cluster: each is one more function
+ * A topology says which shards there are, and which of them serves a channel. This is the place for Sentinel and Cluster: each is one more function
  * that makes a topology, chosen by the scheme of the url (open.ts).
  *
  * - Sentinel: one shard, whose address is asked of the sentinels before each attempt to connect.

@@ -1,7 +1,7 @@
--- What append-next.lua, which says what KEYS and ARGV are, has left: batches that are appended after a look at the log, that were not
--- the next ones or could not be appended, and those that have begun something or have times to live to renew.
+-- Handles the batches that append-next.lua left, which describes KEYS and ARGV: batches that need a look at the log, that were not the
+-- next ones or could not be appended, that began something, or that have times to live to renew.
 
--- How many may be remembered whatever their age.
+-- So many instances are remembered whatever their age.
 local INSTANCES = 32
 local fresh, lastTtl, onceTtl = string.match(ARGV[3], '^(%S+) (%d+) (%d+)$')
 
@@ -15,7 +15,7 @@ local function forgetInstances(head)
   end
 end
 
--- What is looked for where a batch comes again.
+-- Remembers a batch, to recognise it when it comes again.
 local function remember(head, sequence, epoch, newest)
   local batch = sequence .. ' ' .. epoch .. ' ' .. newest .. ' ' .. checkpoint
   if redis.call('HSET', head, 'check', checkpoint, instance, batch) > 0 then forgetInstances(head) end
@@ -25,13 +25,14 @@ local function ttlOf(place)
   return string.match(ARGV[place + 1], '%d+$')
 end
 
--- A counter that comes to 0 was made by the try, in a head of another epoch: the first message of an epoch is never tried as the next.
+-- Takes an attempt back. A counter that returns to 0 was made by the attempt, in a head of another epoch: the first message of an epoch
+-- is never attempted as the next one.
 local function undo(head, place)
   local epoch = ARGV[place + 6]
   if redis.call('HINCRBY', head, epoch, -ARGV[place + 4]) == 0 then redis.call('HDEL', head, epoch) end
 end
 
--- Does what is left of the next batch. False where it was not.
+-- Completes a next batch. Returns false if it was not the next one.
 local function finishNext(head, log, place, offset, heard, added, fields)
   local count, epoch, newest = tonumber(ARGV[place + 4]), ARGV[place + 6], ARGV[place + 7]
   if type(offset) == 'table' then error(offset.err, 0) end
@@ -83,8 +84,8 @@ local function appendAfterLook(head, log, once, place, seenCheckpoint)
 end
 
 local function finish(place, key, ...)
-  local how, head, log = ARGV[place + 2], KEYS[key], KEYS[key + 1]
-  if how == 's' or how == 'k' then return appendAfterLook(head, log, how == 'k' and KEYS[key + 2], place, ARGV[place + 8]) end
+  local mode, head, log = ARGV[place + 2], KEYS[key], KEYS[key + 1]
+  if mode == 's' or mode == 'k' then return appendAfterLook(head, log, mode == 'k' and KEYS[key + 2], place, ARGV[place + 8]) end
   if finishNext(head, log, place, ...) then return '' end
   return appendAfterLook(head, log, false, place, '')
 end

@@ -1,11 +1,15 @@
--- What the scripts about a channel's log share; it stands before each of them, and in the one that appends before its second part.
--- A log is two keys of one slot. The head is a hash: the epoch, under its name the offset of the newest message, the checkpoint of that,
--- and for each instance that published lately its last batch. The other is a stream of the batches kept, with ids <offset of the last message>-<checkpoint>,
--- and as fields m, the messages (a list of entries, frame.ts), and where there are several n, how many. The checkpoint, about the time in
--- microseconds, tells apart two messages that were given one offset because the server forgot the first. The head outlives the stream.
+-- Shared by the scripts about a channel's log; precedes each of them, and the second part of the one that appends. A log has two keys
+-- (keys.ts):
+--   head  a hash: epoch, the current one; under its name the offset of the newest message; check, the checkpoint of that; and for each
+--         instance that published lately, under its name, its last batch: "<sequence> <epoch> <offset of its last message> <checkpoint>"
+--   log   a stream of the kept batches, with ids <offset of the last message>-<checkpoint>; m, the messages (a list of entries, frame.ts);
+--         n, their number, if there are several
+-- The checkpoint, about the time in microseconds, tells apart two messages that were given one offset because the server forgot the
+-- first (position.ts). The head outlives the stream.
+
 -- 24 h, and a minute since it is not renewed with each message.
 local HEAD_TTL = 86460000
--- How much of a log is read at a time: a whole one of large messages would not be good for this server's memory.
+-- Batches that are read at a time: a whole log of large messages would be a burden on this server's memory.
 local PORTION = 16
 
 local function startEpoch(head, log, epoch, before)
@@ -15,8 +19,8 @@ local function startEpoch(head, log, epoch, before)
   return epoch, 0, '0'
 end
 
--- Returns epoch, offset and checkpoint, and the last batch of an instance, if one is given; a log that is not there begins with the fresh
--- epoch.
+-- Returns epoch, offset and checkpoint, and the last batch of an instance, if one is given. A log that does not exist begins with the
+-- fresh epoch.
 local function openLog(head, log, fresh, instance)
   local state = redis.call('HMGET', head, 'epoch', 'check', instance or 'epoch')
   local epoch = state[1]
@@ -25,7 +29,7 @@ local function openLog(head, log, fresh, instance)
   return startEpoch(head, log, fresh)
 end
 
--- The offset of the first message of a batch, that of the last one, and their checkpoint.
+-- Returns the offsets of the first and the last message of a batch, and their checkpoint.
 local function placeOf(batch)
   local last, checkpoint = string.match(batch[1], '^(%d+)-(%d+)$')
   local fields = batch[2]
@@ -33,28 +37,29 @@ local function placeOf(batch)
   return last - (fields[3] == 'n' and tonumber(fields[4]) or 1) + 1, last, checkpoint
 end
 
--- Whether the log has lost a message that somebody saw: the counter is behind it, or another one stands in its place. A seen checkpoint
--- that is no number is not known: then only the counter is looked at.
+-- Returns true if the log has lost a message that somebody saw: the counter is behind it, or another message is in its place. A checkpoint
+-- that is no number is not known: then only the counter counts.
 local function forgot(log, epoch, offset, checkpoint, seenEpoch, seenOffset, seenCheckpoint)
   if seenEpoch ~= epoch then return false end
   local seen = tonumber(seenOffset)
   if offset < seen then return true end
   if not tonumber(seenCheckpoint) then return false end
   if offset == seen then return checkpoint ~= seenCheckpoint end
-  -- Where there is something else, that is no list.
+  -- A key of another type gives an error, which has no elements.
   local batch = redis.pcall('XRANGE', log, string.format('%d', seen), '+', 'COUNT', 1)[1]
   if not batch then return false end
   local first, _, itsCheckpoint = placeOf(batch)
   return first <= seen and itsCheckpoint ~= seenCheckpoint
 end
 
--- Begins a new epoch where a log has lost what was seen, with what came after that by its checkpoint: others may have published since.
+-- Begins a new epoch for a log that has lost what was seen. It keeps the messages with later checkpoints: others may have published
+-- since.
 local function startAgain(head, log, epoch, before, seenCheckpoint)
   local seen = tonumber(seenCheckpoint)
   local later = {}
   local from = seen and '+'
   while from do
-    -- Where there is something else, that is no list.
+    -- A key of another type gives an error, which has no elements.
     local some = redis.pcall('XREVRANGE', log, from, '-', 'COUNT', PORTION)
     from = #some == PORTION and '(' .. some[PORTION][1]
     for _, batch in ipairs(some) do
@@ -81,8 +86,8 @@ local function startAgain(head, log, epoch, before, seenCheckpoint)
   return epoch, offset, checkpoint
 end
 
--- Begins a log with a batch of `count` messages in `list`, where appending it was answered with nothing, since there is no log, or
--- with an error: somebody has put something else there, or messages that its head does not know. What else may be wrong stays so.
+-- Begins a log with a batch of `count` messages in `list`, after appending gave nothing, since there is no log, or an error: somebody has
+-- put something else there, or messages that its head does not know. Any other error is raised.
 local function begin(added, log, id, count, list)
   if added and not string.find(added.err, '^WRONGTYPE') and not string.find(added.err, 'ID specified in XADD', 1, true) then
     error(added.err, 0)
@@ -92,16 +97,16 @@ local function begin(added, log, id, count, list)
   else redis.call('XADD', log, id, 'm', list, 'n', count) end
 end
 
--- Publishes a batch of `count` messages in `list` as one frame (frame.ts), and keeps it at the end of a log that was opened. Returns the
--- offset of its last message.
+-- Publishes a batch of `count` messages in `list` as one frame (frame.ts), and appends it to a log that was opened. Returns the offset of
+-- its last message.
 local function appendTo(head, log, channel, epoch, offset, checkpoint, size, ttl, count, list)
   local last = string.format('%d', offset + count)
   local id = last .. '-' .. checkpoint
-  -- And the one before those that are kept: who comes back from there is shown by it that it was not forgotten.
+  -- Also the one before those that are replayed: it proves to a reader at that position that nothing was forgotten.
   local oldest = math.max(0, offset + count - size)
   local header = struct.pack('>BBBc0I8I8', 255, 1, #epoch, epoch, offset + 1, checkpoint)
   redis.call('PEXPIRE', head, HEAD_TTL)
-  -- Before all that stays, since a channel may be forbidden.
+  -- Precedes every other write, since an ACL may forbid the channel.
   local heard = redis.pcall('PUBLISH', channel, header .. list)
   if type(heard) == 'table' then error(heard.err, 0) end
   local added

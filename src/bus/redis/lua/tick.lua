@@ -1,4 +1,5 @@
--- Claims a tick for the whole cluster and publishes its message, in one step: an instance that dies has done both or neither.
+-- Claims a tick for the whole cluster and publishes its message, in one step: an instance that dies has done both or neither. Behind
+-- log.lua.
 -- KEYS: 1 the last tick claimed; on a channel with history also 2 head, 3 log
 -- ARGV: 1 due (ms), 2 period (ms), 3 ttl (ms), 4 channel, 5 fresh epoch, 6 to 8 epoch, offset and checkpoint of the
 --       newest entry seen, 9 size, 10 ttl (ms), 11 the text, or with history its entry
@@ -9,7 +10,7 @@ local period = tonumber(ARGV[2])
 local clock = redis.call('TIME')
 local at = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
 local nowMs = math.floor(at / 1000)
--- What lies further ahead than this comes from a wrong clock.
+-- A tick further ahead than this comes from a wrong clock.
 local horizon = nowMs + 60000
 
 if last == due then return 0 end
