@@ -10,7 +10,7 @@ import { worker } from "./commands/worker.ts";
 import { parseWords, type Options } from "./commands/words.ts";
 import { ConfigError } from "./config/faults.ts";
 import { UsageError } from "./usage-error.ts";
-import { WORKER_WORD } from "./workers/orders.ts";
+import { WORKER_COMMAND } from "./workers/worker-protocol.ts";
 import manifest from "../package.json" with { type: "json" };
 
 interface Command {
@@ -26,7 +26,7 @@ const commands: Readonly<Record<string, Command>> = {
   token: { run: token, options: ["config", "sub", "subscribe", "publish", "ttl"], help: TOKEN_HELP },
   check: { run: check, options: [], help: CHECK_HELP },
   healthcheck: { run: healthcheck, options: ["config"], help: HEALTHCHECK_HELP },
-  [WORKER_WORD]: { run: worker, options: [], help: HELP },
+  [WORKER_COMMAND]: { run: worker, options: [], help: HELP },
 };
 
 async function run(words: readonly string[]): Promise<number> {
