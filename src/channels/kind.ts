@@ -20,6 +20,8 @@ export interface KindSettings {
   history?: { size: number; ttl: string } | undefined;
   /** Publishes who is on the channel. */
   presence?: boolean | undefined;
+  /** The first connection of a member in the cluster, and the end of its last one, are reported on the channel. No file asks for it. */
+  announces_members?: boolean | undefined;
   /** The rule for joining and reading; default: `open`. A configuration with any key defaults to `token`. */
   access?: Access | undefined;
   /** The rule for publishing; default as for `access`. */
@@ -56,6 +58,7 @@ export class Kind {
   /** Undefined: no history. */
   readonly history: Retention | undefined;
   readonly presence: boolean;
+  readonly announcesMembers: boolean;
   readonly access: Access;
   readonly publish: PublishRule;
   readonly #owner: string | undefined;
@@ -70,6 +73,7 @@ export class Kind {
     const { history } = settings;
     this.history = history === undefined ? undefined : { size: history.size, ttlMs: durationMs(history.ttl) };
     this.presence = settings.presence ?? false;
+    this.announcesMembers = settings.announces_members ?? false;
     this.access = settings.access ?? "open";
     this.publish = settings.publish ?? "open";
     this.#owner = settings.owner;

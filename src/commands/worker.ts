@@ -6,7 +6,7 @@ import { createServer, type LockstepServer } from "../server.ts";
 import { Rpc } from "../workers/rpc.ts";
 import type { Assignment, SupervisorProtocol, WorkerProtocol } from "../workers/worker-protocol.ts";
 import { listenFault } from "../workers/port.ts";
-import { UsageError } from "../usage-error.ts";
+import { UsageError } from "../errors.ts";
 import { expectWords } from "./words.ts";
 
 /** The bound on the supervisor's answer for all workers: longer than its bound for each of them. */

@@ -45,9 +45,10 @@ export function redisUrlFault(text: string): string | undefined {
   return /^\/?0?$/.test(url.pathname) ? undefined : "no database other than 0: pub/sub does not know databases";
 }
 
-/** Redis Cluster takes an empty pair of braces for a hash tag, and would then put the keys of a channel into different slots. */
+/** Braces that form no hash tag would leave a channel and its keys in different slots of a Redis Cluster (bus/redis/keys.ts). */
 export function redisPrefixFault(text: string): string | undefined {
-  return /^[^{]*\{\}/.test(text) ? "a text without {}" : undefined;
+  const isSafe = !/[{}]/.test(text) || /^[^{]*\{[^}]+\}/.test(text);
+  return isSafe ? undefined : 'a text without braces, or with a hash tag, as in "{app}:"';
 }
 
 export function timezoneFault(text: string): string | undefined {
