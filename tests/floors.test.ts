@@ -5,7 +5,7 @@ const src = join(import.meta.dir, "../src");
 
 /** From low to high. A file imports its own floor's folder and what lies below; files of one floor are listed together. */
 const floors: readonly (readonly string[])[] = [
-  ["lib/", "counts.ts", "errors.ts", "log.ts", "message.ts", "position.ts"],
+  ["lib/", "counts.ts", "errors.ts", "log.ts", "message.ts", "position.ts", "usage-error.ts"],
   ["console/"],
   ["channels/"],
   ["remote/"],

@@ -20,7 +20,7 @@ export interface KindSettings {
   history?: { size: number; ttl: string } | undefined;
   /** Publishes who is on the channel. */
   presence?: boolean | undefined;
-  /** The first connection of a member in the cluster, and the end of its last one, are reported on the channel. No file asks for it. */
+  /** Reports the first connection of a member in the cluster, and the end of its last one, on the channel. No file asks for it. */
   announces_members?: boolean | undefined;
   /** The rule for joining and reading; default: `open`. A configuration with any key defaults to `token`. */
   access?: Access | undefined;

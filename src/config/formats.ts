@@ -47,8 +47,8 @@ export function redisUrlFault(text: string): string | undefined {
 
 /** Braces that form no hash tag would leave a channel and its keys in different slots of a Redis Cluster (bus/redis/keys.ts). */
 export function redisPrefixFault(text: string): string | undefined {
-  const isSafe = !/[{}]/.test(text) || /^[^{]*\{[^}]+\}/.test(text);
-  return isSafe ? undefined : 'a text without braces, or with a hash tag, as in "{app}:"';
+  const isTagged = /^[^{]*\{[^}]+\}/.test(text);
+  return /[{}]/.test(text) && !isTagged ? 'a text without braces, or with a hash tag, as in "{app}:"' : undefined;
 }
 
 export function timezoneFault(text: string): string | undefined {
