@@ -67,8 +67,8 @@ export async function worker(words: readonly string[]): Promise<number> {
 /** The worker cannot serve. The message is for the supervisor. */
 class ServingFault extends Error {}
 
-function configure({ number, port, coloured, first, now }: Assignment) {
-  const config = { ...keepFixed(loadConfig(process.env, first), loadConfig(process.env, now)), port };
+function configure({ number, port, coloured, firstFile, currentFile }: Assignment) {
+  const config = { ...keepFixed(loadConfig(process.env, firstFile), loadConfig(process.env, currentFile)), port };
   const log = new Log(config.logLevel, config.logFormat, (line) => process.stdout.write(line), { worker: number }, coloured);
   return { config, log };
 }

@@ -66,7 +66,7 @@ export class Supervisor {
           number: index + 1,
           log,
           write,
-          assignment: () => ({ port: port.port, coloured, first: file, now: this.#file }),
+          assignment: () => ({ port: port.port, coloured, firstFile: file, currentFile: this.#file }),
           siblings,
           onEnded: (lasting) => this.#totals.keep(lasting),
           onRestarted: () => this.#totals.restarted(),

@@ -24,7 +24,7 @@ export class WorkerProcess {
   readonly #heartbeat = new Heartbeat(async () => this.#keep(await this.#rpc.call("beat", undefined)));
   #isUp = false;
 
-  /** @throws the system's error where no process can be started */
+  /** Starts the process. @throws the system's error if that is impossible */
   constructor({ methods, write }: WorkerProcessOptions) {
     const assignment: SupervisorProtocol["assignment"] = () => {
       this.#isUp = true;

@@ -14,9 +14,9 @@ export interface Assignment {
   /** A terminal shows the log. */
   readonly coloured: boolean;
   /** The file of the first start. It decides the settings that need a restart of all workers. */
-  readonly first: ConfigFile;
+  readonly firstFile: ConfigFile;
   /** The file of the last reload. It decides all other settings. */
-  readonly now: ConfigFile;
+  readonly currentFile: ConfigFile;
 }
 
 /** The methods of a worker, which the supervisor calls. */
