@@ -26,7 +26,7 @@ export function parseWords(words: readonly string[]) {
   } catch (error) {
     const [what = ""] = (error instanceof Error ? error.message : String(error)).split(/\. |\n/);
     throw new UsageError(
-      `${what.charAt(0).toLowerCase()}${what.slice(1)}; see lockstep --help (an argument that begins with a dash stands after --)`,
+      `${what.charAt(0).toLowerCase()}${what.slice(1)}; see lockstep --help (what only begins with a dash stands after --)`,
     );
   }
 }
