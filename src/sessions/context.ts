@@ -15,7 +15,7 @@ export interface SessionLimits {
   readonly slowConsumerBytes: number;
 }
 
-/** What all sessions of an instance share. */
+/** Everything that the sessions of an instance share. */
 export interface SessionContext {
   readonly hub: Hub;
   readonly registry: Registry;
