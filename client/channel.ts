@@ -83,13 +83,13 @@ export class Channel<Data, End extends SocketEnd> {
   #returning = false;
   #wasOpen = false;
 
-  /** @throws TypeError if `since` is not a position */
+  /** @throws Error if `since` is not a position */
   constructor(sockets: Sockets<Data, End>, listener: ChannelListener<Data, End>, options: ChannelOptions = {}) {
     this.#sockets = sockets;
     this.#listener = listener;
     this.#renewsToken = options.renewsToken ?? false;
     this.#recent = options.recent ?? 0;
-    if (options.since !== undefined && !this.#moveTo(options.since)) throw new TypeError(`not a position: ${options.since}`);
+    if (options.since !== undefined && !this.#moveTo(options.since)) throw new Error(`not a position: ${options.since}`);
   }
 
   get state(): State<End> {

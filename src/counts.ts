@@ -1,22 +1,22 @@
-/** What an instance has done so far. Plain numbers, since the hot path counts too; http/metrics.ts shows them. */
+/** The counters of one instance. They are plain numbers for the hot path; http/metrics.ts exports them. */
 export class Counts {
   joins = 0;
   published = 0;
   publishedBytes = 0;
-  /** To clients: one message to a thousand of them counts a thousand. */
+  /** Deliveries to clients: one message to a thousand clients counts a thousand. */
   delivered = 0;
   deliveredBytes = 0;
-  /** Messages of others in Redis on channels with history. */
+  /** Messages that other programs wrote to channels with history. */
   foreign = 0;
   reconnections = 0;
   catchUps = 0;
-  /** Clients that were told that messages may be missing. */
+  /** Gaps that were reported to clients. */
   gaps = 0;
   slowConsumers = 0;
   ticks = 0;
-  /** Requests that were refused, by fault. */
+  /** Refused requests, by fault. */
   readonly refusals = new Map<string, number>();
-  /** Hears how long the oldest message of each write to Redis was on its way, in seconds. */
+  /** Receives the age of the oldest message of each write to Redis, in seconds. */
   onPublished: (seconds: number) => void = () => undefined;
 
   refuse(reason: string): void {

@@ -1,10 +1,13 @@
-/** What can go wrong, once: how HTTP says it (RFC 9110), how a WebSocket says it (RFC 6455 §7.4), and whether trying again may help. */
+/*
+ * The one table of faults: the HTTP answer (RFC 9110), the close code of a WebSocket (RFC 6455 §7.4), and whether a client should try
+ * again.
+ */
 
-/** What a close code tells a client. */
+/** The meaning of a close code for a client. */
 interface Closing {
   readonly when: string;
   readonly reconnect: "yes, at once" | "yes, later" | "with another token" | "no";
-  /** Whether the reason is the position of the last message that the client was sent, on a channel with history. */
+  /** On a channel with history, the reason is the position of the last message that was sent to the client. */
   readonly saysPosition: boolean;
 }
 
@@ -27,14 +30,14 @@ const closingTable = {
 
 export type CloseCode = keyof typeof closingTable;
 
-/** All close codes; 1002 is Bun's own, and so are 1007 for bad UTF-8 and 1009. */
+/** All close codes. Bun itself closes with 1002, with 1009, and with 1007 for bad UTF-8. */
 export const closings: Readonly<Record<CloseCode, Closing>> = closingTable;
 
 interface Fault {
   readonly title: string;
   /** HTTP status. */
   readonly status: number;
-  /** WebSocket close code, where a connection can end by it. */
+  /** WebSocket close code, if the fault can end a connection. */
   readonly close?: CloseCode;
   /** Seconds after which the same request may succeed; sent as `Retry-After`. */
   readonly retryAfter?: number;
@@ -87,20 +90,20 @@ export function closeCode(name: ClosingFaultName): CloseCode {
   return table[name].close;
 }
 
-/** Whether the close frame names the position of the last message that the client was sent. */
+/** The close frame names the position of the last message that was sent to the client. */
 export function saysPosition(name: ClosingFaultName): boolean {
   return closings[closeCode(name)].saysPosition;
 }
 
-/** A fault that a client caused or has to know of. Everything else that is thrown is `internal`. */
+/** A fault that a client caused or has to know. Everything else that is thrown becomes `internal`. */
 export class Problem extends Error {
   override readonly name = "Problem";
   readonly fault: FaultName;
   readonly headers: Readonly<Record<string, string>>;
-  /** Of whose token it is, for the log. */
+  /** The subject of the client's token, for the log. */
   readonly subject: string | null;
 
-  /** `detail` is shown to the client: never put internals or secrets in it. */
+  /** @param detail for the client to read: no internals, no secrets */
   constructor(fault: FaultName, detail: string, headers: Readonly<Record<string, string>> = {}, subject: string | null = null) {
     super(detail);
     this.fault = fault;
@@ -108,3 +111,6 @@ export class Problem extends Error {
     this.subject = subject;
   }
 }
+
+/** Wrong arguments on the command line, or in the variables that stand for them. */
+export class UsageError extends Error {}

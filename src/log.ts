@@ -1,10 +1,5 @@
 import { styleText } from "node:util";
 
-/**
- * The log: one line a record on standard output, JSON or for eyes. A logging library would bring worker threads and
- * transports, which a single executable has no use for.
- */
-
 export const logLevels = ["error", "warn", "info", "debug"] as const;
 export type LogLevel = (typeof logLevels)[number];
 export type LogFormat = "json" | "pretty";
@@ -12,9 +7,13 @@ type Fields = Readonly<Record<string, unknown>>;
 
 const colours = { error: "red", warn: "yellow", info: "green", debug: "blue" } as const;
 
-/** Those that JSON leaves as they are, and a terminal would follow. */
+/** C1 control characters: JSON does not escape them, and a terminal obeys them (CWE-150). */
 const CONTROL = /[\u007f-\u009f]/g;
 
+/**
+ * The log: one line a record, as JSON or for people. There is no logging library, because their worker threads and transports are of
+ * no use in a single executable.
+ */
 export class Log {
   readonly #threshold: number;
   readonly #format: LogFormat;
@@ -23,8 +22,8 @@ export class Log {
   readonly #coloured: boolean;
 
   /**
-   * @param own what every line says
-   * @param coloured whether a terminal shows what is written: of the pretty format only
+   * @param own the fields of every line
+   * @param coloured colours for a terminal, in the pretty format only
    */
   constructor(level: LogLevel, format: LogFormat, write: (line: string) => void, own: Fields = {}, coloured = false) {
     this.#threshold = logLevels.indexOf(level);
@@ -34,7 +33,7 @@ export class Log {
     this.#coloured = coloured;
   }
 
-  /** Written whatever the level: other programs wait for it. */
+  /** Writes a line at any level, because other programs wait for it. */
   announce(msg: string, fields?: Fields): void {
     this.#write(this.#line("info", msg, fields));
   }
@@ -73,10 +72,10 @@ function escape(character: string): string {
   return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }
 
-/** Redis repeats what it was told, a message or a password, where it does not know the command. */
+/** Redis repeats the arguments of an unknown command, which may be messages or passwords (CWE-532). */
 const ARGUMENTS = /, with args beginning with: .*/s;
 
-/** What a caught value says, in one line, for the log. */
+/** A caught value as one line for the log. */
 export function describeError(error: unknown): string {
   return error instanceof Error ? `${error.name}: ${error.message}`.replace(ARGUMENTS, "").replaceAll("\n", " ") : String(error);
 }

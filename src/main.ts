@@ -1,17 +1,39 @@
 import { check, CHECK_HELP } from "./commands/check.ts";
 import { healthcheck, HEALTHCHECK_HELP } from "./commands/healthcheck.ts";
-import { HELP, writeHelp } from "./commands/help.ts";
 import { publish, PUBLISH_HELP } from "./commands/publish.ts";
-import { complain, print } from "./commands/say.ts";
+import { complain, print, writeHelp } from "./commands/say.ts";
 import { serve, SERVE_HELP } from "./commands/serve.ts";
 import { subscribe, SUBSCRIBE_HELP } from "./commands/subscribe.ts";
 import { token, TOKEN_HELP } from "./commands/token.ts";
 import { worker } from "./commands/worker.ts";
 import { parseWords, type Options } from "./commands/words.ts";
 import { ConfigError } from "./config/faults.ts";
-import { UsageError } from "./usage-error.ts";
-import { WORKER_WORD } from "./workers/orders.ts";
+import { UsageError } from "./errors.ts";
+import { WORKER_COMMAND } from "./workers/worker-protocol.ts";
 import manifest from "../package.json" with { type: "json" };
+
+const HELP = `Lockstep ${manifest.version}: a realtime channel server in one executable.
+
+Usage:
+  lockstep [serve] [--config FILE]         serve (the default)
+  lockstep publish <url> <text|->          publish a message on a channel
+  lockstep subscribe <url> [--since ID]    print the messages of a channel, one line each
+  lockstep token --sub SUBJECT ...         print a token for a client
+  lockstep check FILE                      check a configuration file
+  lockstep healthcheck                     ask the local server if it is live (for containers)
+  lockstep help <command>                  print the help of one command, like <command> --help
+  lockstep --help | --version
+
+A url is http(s)://host:port/<path> or http(s)://host:port/ws/<path>. Credentials come from LOCKSTEP_TOKEN, else LOCKSTEP_API_KEY.
+
+Examples:
+  PORT=8080 REDIS_URL=redis://127.0.0.1:6379 lockstep
+  lockstep subscribe http://localhost:9001/rooms/lobby
+  lockstep publish http://localhost:9001/rooms/lobby 'hello'
+  LOCKSTEP_JWT_SECRET=... lockstep token --sub alice --subscribe 'rooms/*' --publish 'rooms/*' --ttl 1h
+
+Exit codes: 0 success, 1 failure, 2 wrong arguments or configuration.
+`;
 
 interface Command {
   run(words: readonly string[], options: Options): Promise<number>;
@@ -26,12 +48,12 @@ const commands: Readonly<Record<string, Command>> = {
   token: { run: token, options: ["config", "sub", "subscribe", "publish", "ttl"], help: TOKEN_HELP },
   check: { run: check, options: [], help: CHECK_HELP },
   healthcheck: { run: healthcheck, options: ["config"], help: HEALTHCHECK_HELP },
-  [WORKER_WORD]: { run: worker, options: [], help: HELP },
+  [WORKER_COMMAND]: { run: worker, options: [], help: HELP },
 };
 
 async function run(words: readonly string[]): Promise<number> {
   const { values, positionals } = parseWords(words);
-  // What a person types who does not know the flag.
+  // `lockstep help publish` is for people who do not know the flag.
   const asks = values.help === true || positionals[0] === "help";
   const [name, ...rest] = positionals[0] === "help" ? positionals.filter((word) => word !== "help") : positionals;
   const command = Object.hasOwn(commands, name ?? "serve") ? commands[name ?? "serve"] : undefined;
@@ -52,7 +74,7 @@ async function run(words: readonly string[]): Promise<number> {
 }
 
 async function main(): Promise<void> {
-  // Who reads the output may leave; what is written to nobody is no fault.
+  // A closed standard error is no fault.
   process.stderr.on("error", () => undefined);
   try {
     process.exitCode = await run(process.argv.slice(2));

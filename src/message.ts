@@ -1,10 +1,10 @@
 /**
- * A message: what one WebSocket frame carries (RFC 6455 §5.6). A string is a text frame, bytes are a binary frame; neither is
- * ever parsed, and a string holds no lone surrogate, so that it goes to UTF-8 and back unchanged.
+ * A message: the payload of one WebSocket frame (RFC 6455 §5.6). A string is a text frame, bytes are a binary frame. Neither is ever
+ * parsed. A string holds no lone surrogate, so it survives the way to UTF-8 and back.
  */
 export type Message = string | Uint8Array;
 
-/** Bytes of its payload, in UTF-8. */
+/** The bytes of a message, in UTF-8. */
 export function byteLength(message: Message): number {
   return typeof message === "string" ? Buffer.byteLength(message) : message.byteLength;
 }

@@ -25,7 +25,7 @@ export interface Position {
   readonly offset: number;
 }
 
-/** How much of a channel is kept. */
+/** The part of a channel that is kept. */
 export interface Retention {
   /** Messages; never more are replayed. */
   readonly size: number;

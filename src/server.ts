@@ -23,8 +23,8 @@ import { serverSentEvents } from "./http/sse.ts";
 import { websocket } from "./http/ws.ts";
 import { Hub } from "./hub/hub.ts";
 import type { Log } from "./log.ts";
-import { rawEncoder } from "./protocols/raw/raw.ts";
-import { sseEncoder } from "./protocols/sse/sse.ts";
+import { rawEncoder, RawProtocol } from "./protocols/raw/raw.ts";
+import { sseEncoder, SseProtocol } from "./protocols/sse/sse.ts";
 import type { SessionContext } from "./sessions/context.ts";
 import { Disconnections } from "./sessions/disconnections.ts";
 import { EncodedFanOut } from "./sessions/fan-out.ts";
@@ -76,6 +76,8 @@ export async function createServer(config: Config, log: Log, siblings?: Siblings
   const counts = new Counts();
   const nativeTopics = new NativeTopics();
   const streamTopics = new StreamTopics();
+  const rawFanOut = new EncodedFanOut(rawEncoder, nativeTopics);
+  const sseFanOut = new EncodedFanOut(sseEncoder, streamTopics);
   const answers = new Answers();
   const hub = await Hub.open({
     openBus: (listener) => openBus({ url: config.redisUrl, prefix: config.redisPrefix, limits, counts, log }, listener),
@@ -107,7 +109,11 @@ export async function createServer(config: Config, log: Log, siblings?: Siblings
       return rules;
     },
     sessions,
-    fanOuts: { raw: new EncodedFanOut(rawEncoder, nativeTopics), sse: new EncodedFanOut(sseEncoder, streamTopics) },
+    protocols: {
+      raw: new RawProtocol(rawFanOut, false),
+      rawWithHello: new RawProtocol(rawFanOut, true),
+      sse: () => new SseProtocol(sseFanOut),
+    },
     streamTopics,
     answers,
     siblings,

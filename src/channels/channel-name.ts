@@ -28,7 +28,7 @@ export class ChannelName {
     this.#pattern = new RegExp(`^${this.#parts.map((part, index) => (index % 2 === 0 ? RegExp.escape(part) : value)).join("")}$`, "su");
   }
 
-  /** The name of a kind's channels: as it says, or its path with ":" for "/". */
+  /** The names of a kind's channels. The default is its path with ":" for "/". */
   static of({ name, path }: { readonly name?: string | undefined; readonly path: string }): ChannelName {
     return new ChannelName(name ?? path.replaceAll("/", ":"));
   }

@@ -1,8 +1,7 @@
 import { ChannelName } from "./channel-name.ts";
 import { envelopeVariables, isQuoted, unknownVariables } from "./envelope.ts";
-import { expressionFault } from "./expression.ts";
 import type { KindSettings } from "./kind.ts";
-import { PathTemplate } from "./path-template.ts";
+import { expressionFault, PathTemplate } from "./path-template.ts";
 
 /** A fault in the settings of a kind. */
 export interface KindFault {

@@ -18,7 +18,7 @@ export interface KindSettings {
   on_gap?: OnGap | undefined;
   /** The number of messages to keep, and the time after the last one: digits and ms, s, m, h or d. */
   history?: { size: number; ttl: string } | undefined;
-  /** Publishes who is on the channel. */
+  /** Everybody who may read the channel may see its members. */
   presence?: boolean | undefined;
   /** Reports the first connection of a member in the cluster, and the end of its last one, on the channel. No file asks for it. */
   announces_members?: boolean | undefined;

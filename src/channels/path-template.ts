@@ -1,14 +1,15 @@
-import { compileExpression, type Expression } from "./expression.ts";
+import { RE2JS } from "re2js";
 import { segmentFault } from "./path.ts";
 
 type Segment = { readonly literal: string } | { readonly value: string };
 
+const INTEGER = "0|[1-9][0-9]{0,18}";
 const VALUE = /^\{([A-Za-z_]\w*)\}$/;
 
 /** The pattern of a kind's paths: segments that are literal or one `{value}`, as in `rooms/{room}`. */
 export class PathTemplate {
   readonly #segments: readonly Segment[];
-  readonly #expressions: ReadonlyMap<string, Expression>;
+  readonly #expressions: ReadonlyMap<string, RE2JS>;
 
   /**
    * @param params for a value, `integer` or a regular expression
@@ -62,6 +63,26 @@ export class PathTemplate {
   }
 
   #matchesExpression(value: string, given: string): boolean {
-    return this.#expressions.get(value)?.test(given) !== false;
+    return this.#expressions.get(value)?.testExact(given) !== false;
+  }
+}
+
+/**
+ * Compiles `integer` or a regular expression. It runs on RE2's algorithm (https://github.com/google/re2/wiki/WhyRE2), because a
+ * backtracking engine lets one chosen value block the server (CWE-1333).
+ *
+ * @throws Error for a source with a fault, see {@link expressionFault}
+ */
+function compileExpression(source: string): RE2JS {
+  return RE2JS.compile(RE2JS.translateRegExp(source === "integer" ? INTEGER : source));
+}
+
+/** The allowed form, if a source cannot be compiled. */
+export function expressionFault(source: string): string | undefined {
+  try {
+    compileExpression(source);
+    return undefined;
+  } catch {
+    return '"integer" or a regular expression, without look-around and back-references';
   }
 }

@@ -2,7 +2,7 @@ import { loadConfig } from "../config/load.ts";
 import { print } from "./say.ts";
 import { expectWords } from "./words.ts";
 
-export const CHECK_HELP = `Checks a configuration file, alone: without the environment.
+export const CHECK_HELP = `Checks a configuration file alone, without the environment.
 
 Usage:
   lockstep check FILE
@@ -10,10 +10,10 @@ Usage:
 Example:
   lockstep check lockstep.toml && kill -HUP "$(pidof lockstep)"
 
-Exit codes: 0 it is valid, 2 it is not: one line on standard error for every fault.
+Exit codes: 0 valid, 2 not valid, with one line on standard error for each fault.
 `;
 
-/** `lockstep check FILE`: what the file says alone, without the environment. */
+/** `lockstep check FILE`. The environment does not count. */
 export function check(words: readonly string[]): Promise<number> {
   const [file] = expectWords(words, 1, "check takes one file");
   const { kinds, broadcasts } = loadConfig({}, file);

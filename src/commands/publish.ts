@@ -5,7 +5,7 @@ import type { Message } from "../message.ts";
 import { parseChannelUrl } from "../remote/channel-url.ts";
 import { remoteCredential } from "../remote/credential.ts";
 import { publishThere } from "../remote/publishing.ts";
-import { UsageError } from "../usage-error.ts";
+import { UsageError } from "../errors.ts";
 import { json } from "./message-line.ts";
 import { print } from "./say.ts";
 import { expectWords, parseWait, type Options } from "./words.ts";

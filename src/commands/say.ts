@@ -2,12 +2,12 @@ import { styleText } from "node:util";
 
 const stream = process.stderr;
 
-/** Whether a terminal shows what is written there, and colours are wanted (https://no-color.org). */
+/** The stream is a terminal that wants colours (https://no-color.org). */
 export function isColoured(output: NodeJS.WriteStream): boolean {
   return styleText("red", "", { stream: output }) !== "";
 }
 
-/** The output of a command that ends by itself. A reader that has gone is no fault; a full disk is. */
+/** Writes the output of a command that ends by itself. A closed pipe is no fault, a full disk is one. */
 export function print(text: string): void {
   process.stdout.once("error", (error: NodeJS.ErrnoException) => {
     if (error.code === "EPIPE") return;
@@ -17,17 +17,22 @@ export function print(text: string): void {
   process.stdout.write(text);
 }
 
-/** What went wrong, one line each, on standard error. Coloured on a terminal only. */
+/** Writes a help text. A terminal shows its headings in bold. */
+export function writeHelp(text: string): void {
+  print(text.replaceAll(/^[A-Z][A-Za-z ]*:/gm, (heading) => styleText("bold", heading, { stream: process.stdout })));
+}
+
+/** Writes faults to standard error, one line each. */
 export function complain(...lines: readonly string[]): void {
   stream.write(lines.map((line) => lineOf("red", line)).join(""));
 }
 
-/** What is good to know beside the output. */
+/** Writes a notice to standard error. */
 export function mention(line: string): void {
   stream.write(lineOf("yellow", line));
 }
 
-/** It may hold what a server said, which may be anybody's: that must not tell a terminal what to do, nor look like another line. */
+/** Formats one line. Text of a foreign server must not control the terminal, nor look like a line of its own (CWE-150). */
 function lineOf(colour: "red" | "yellow", text: string): string {
   return `${styleText(colour, "lockstep:", { stream })} ${text.replaceAll(/\p{Cc}+/gu, " ")}\n`;
 }

@@ -10,7 +10,7 @@ import manifest from "../../package.json" with { type: "json" };
 import { isColoured } from "./say.ts";
 import { expectWords, type Options } from "./words.ts";
 
-export const SERVE_HELP = `Serves until SIGTERM or SIGINT, upon which it drains. SIGHUP reads the configuration anew. Standard output is the log.
+export const SERVE_HELP = `Serves until SIGTERM or SIGINT, then drains. SIGHUP reloads the configuration. The log goes to standard output.
 
 Usage:
   lockstep [serve] [--config FILE]
@@ -24,24 +24,24 @@ Examples:
   WORKERS=4 REDIS_URL=redis://127.0.0.1:6379 lockstep
   lockstep --config lockstep.toml
 
-Exit codes: 0 drained, 1 it could not serve, as when the port is taken; 2 the words or the configuration are wrong.
+Exit codes: 0 drained, 1 failure, for example a port that is taken, 2 wrong arguments or configuration.
 `;
 
-/** `lockstep serve`: until SIGTERM or SIGINT. SIGHUP reads the configuration anew. */
+/** `lockstep serve`: until SIGTERM or SIGINT. SIGHUP reloads the configuration. */
 export async function serve(words: readonly string[], { config: given }: Options): Promise<number> {
-  expectWords(words, 0, "serve takes no words");
+  expectWords(words, 0, "serve takes no arguments");
   const file = readConfigFile(process.env, given);
   const config = loadConfig(process.env, file);
-  // A reader of the log that goes away must not take the server along.
+  // The server outlives the reader of its log.
   process.stdout.on("error", () => undefined);
   const write = (lines: string): unknown => process.stdout.write(lines);
   const coloured = isColoured(process.stdout);
   const log = new Log(config.logLevel, config.logFormat, write, {}, coloured);
-  // Heard from the first moment: a stop that comes while the bus is being opened must not kill in the middle.
+  // From the first moment on: a signal while the bus opens must not kill the process half-way.
   const stopped = new Promise<string>((resolve) => {
     for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => resolve(signal));
   });
-  // Nor may a reload; one that comes too early waits.
+  // A reload that comes too early waits.
   let early = false;
   let reload = (): void => {
     early = true;
@@ -53,9 +53,9 @@ export async function serve(words: readonly string[], { config: given }: Options
   });
   const listening = await Promise.race([server.listening, stopped]);
   if (typeof listening === "object") {
-    let holds = config;
+    let current = config;
     reload = () => {
-      holds = reloadConfig(server, given, log, holds);
+      current = reloadConfig(server, given, log, current);
     };
     if (early) reload();
     warnOfKeys(config, log);
@@ -69,11 +69,11 @@ export async function serve(words: readonly string[], { config: given }: Options
   return 0;
 }
 
-/** Who serves: this process alone, or workers. */
+/** A server in this process, or its workers. */
 interface Serving {
-  /** What the log says of it once clients are accepted. */
+  /** Resolves to the fields of the log's "listening" line, once clients are accepted. */
   readonly listening: Promise<{ url: string }>;
-  /** Returns the settings that differ and need a restart. */
+  /** Returns the changed settings that need a restart. */
   readonly reload: (config: Config, file: ConfigFile) => Promise<string[]>;
   readonly drain: () => Promise<void>;
 }
@@ -83,7 +83,7 @@ async function serveAlone(config: Config, log: Log): Promise<Serving> {
   return { listening: Promise.resolve({ url }), reload: (next) => Promise.resolve(reload(next)), drain };
 }
 
-/** Reads the configuration anew and returns the one that holds then: one with faults changes nothing. */
+/** Reloads the configuration, and returns the one that is valid from now on: one with faults changes nothing. */
 function reloadConfig(server: Serving, given: string | undefined, log: Log, before: Config): Config {
   const file = readConfigFile(process.env, given);
   let config: Config;
@@ -105,19 +105,19 @@ async function confirmReload(reloaded: Promise<string[]>, before: Config, config
   log.info("the configuration was reloaded", { kinds: config.kinds.length, broadcasts: config.broadcasts.length });
 }
 
-/** RFC 7518 §3.2: a shorter secret is easier to guess than the signature. */
+/** RFC 7518 §3.2: a shorter secret is easier to guess than the signature (CWE-326). */
 const MIN_SECRET_BYTES = 32;
 
 function warnOfKeys({ auth, kinds }: Config, log: Log): void {
   const { jwtSecret, publicKey, jwksUrl, apiKey } = auth;
   if (jwtSecret === "" && publicKey === undefined && jwksUrl === "" && apiKey === "") {
-    const shut = kinds.filter(({ access, publish, isOwned }) => isOwned || access === "token" || publish !== "open");
+    const closed = kinds.filter(({ access, publish, isOwned }) => isOwned || access === "token" || publish !== "open");
     log.warn(
       "no keys are set: anybody may join and publish on every channel",
-      shut.length === 0 ? {} : { but: shut.map(({ path }) => path) },
+      closed.length === 0 ? {} : { but: closed.map(({ path }) => path) },
     );
   }
   if (jwtSecret !== "" && Buffer.byteLength(jwtSecret) < MIN_SECRET_BYTES) {
-    log.warn(`the JWT secret has fewer than ${MIN_SECRET_BYTES} bytes, so that it may be guessed from a token`);
+    log.warn(`the JWT secret has fewer than ${MIN_SECRET_BYTES} bytes: anybody with a token may be able to guess it`);
   }
 }

@@ -2,7 +2,7 @@ import { parsePosition } from "../position.ts";
 import { parseChannelUrl } from "../remote/channel-url.ts";
 import { remoteCredential } from "../remote/credential.ts";
 import { Subscription, type SubscriptionOptions } from "../remote/subscription.ts";
-import { UsageError } from "../usage-error.ts";
+import { UsageError } from "../errors.ts";
 import { within } from "../lib/timeout.ts";
 import { LineOutput } from "./line-output.ts";
 import { jsonLine, plainLine } from "./message-line.ts";

@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
 import { DURATION, durationMs } from "../lib/duration.ts";
-import { UsageError } from "../usage-error.ts";
+import { UsageError } from "../errors.ts";
 
 const options = {
   config: { type: "string" },
@@ -19,7 +19,7 @@ const options = {
 
 export type Options = ReturnType<typeof parseWords>["values"];
 
-/** @throws UsageError */
+/** Options and other words of a command line. @throws UsageError */
 export function parseWords(words: readonly string[]) {
   try {
     return parseArgs({ args: [...words], allowPositionals: true, options });
@@ -31,15 +31,15 @@ export function parseWords(words: readonly string[]) {
   }
 }
 
-/** @throws UsageError where there are more or fewer */
+/** The words, if their number is right. @throws UsageError with `otherwise` */
 export function expectWords(words: readonly string[], count: number, otherwise: string): readonly string[] {
   if (words.length !== count) throw new UsageError(otherwise);
   return words;
 }
 
-/** How long something may take, in milliseconds. @throws UsageError */
+/** A duration over 0 in milliseconds, from the text of an option. @throws UsageError */
 export function parseWait(option: string, text: string): number {
   const ms = new RegExp(DURATION).test(text) ? durationMs(text) : 0;
-  if (ms === 0) throw new UsageError(`${option} takes digits and ms, s, m, h or d, as in 1h, and not ${JSON.stringify(text)}`);
+  if (ms === 0) throw new UsageError(`${option} takes digits and ms, s, m, h or d, as in 1h, not ${JSON.stringify(text)}`);
   return ms;
 }

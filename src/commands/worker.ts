@@ -3,21 +3,21 @@ import { keepFixed } from "../http/rules.ts";
 import type { Siblings } from "../http/siblings.ts";
 import { Log } from "../log.ts";
 import { createServer, type LockstepServer } from "../server.ts";
-import { Line } from "../workers/line.ts";
-import type { Order, SupervisorAnswers, WorkerAnswers } from "../workers/orders.ts";
+import { Rpc } from "../workers/rpc.ts";
+import type { Assignment, SupervisorProtocol, WorkerProtocol } from "../workers/worker-protocol.ts";
 import { listenFault } from "../workers/port.ts";
-import { UsageError } from "../usage-error.ts";
+import { UsageError } from "../errors.ts";
 import { expectWords } from "./words.ts";
 
-/** How long the supervisor may take to answer for all: longer than it gives to each worker. */
+/** The bound on the supervisor's answer for all workers: longer than its bound for each of them. */
 const SUPERVISOR_BOUND_MS = 1500;
 
-/** One of the processes that share a port: until SIGTERM, SIGINT or the end of its supervisor, which alone says this word. */
+/** `lockstep worker`: one of the processes that share a port, until SIGTERM, SIGINT or the end of its supervisor. */
 export async function worker(words: readonly string[]): Promise<number> {
-  expectWords(words, 0, "worker takes no words");
+  expectWords(words, 0, "worker takes no arguments");
   const send = process.send?.bind(process);
-  if (send === undefined) throw new UsageError("worker is what the server calls its own processes; WORKERS=N starts N of them");
-  // A terminal sends SIGINT and SIGHUP to all processes at once, so that they may come beside what the supervisor says.
+  if (send === undefined) throw new UsageError("worker is for the server itself; WORKERS=N starts N workers");
+  // A terminal sends SIGINT and SIGHUP to all processes at once; the supervisor handles SIGHUP for all.
   const stopped = new Promise<string>((resolve) => {
     for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => resolve(signal));
     process.on("disconnect", () => resolve("the supervisor is gone"));
@@ -27,7 +27,7 @@ export async function worker(words: readonly string[]): Promise<number> {
 
   let server: LockstepServer | undefined;
   const started = Promise.withResolvers<void>();
-  const own: WorkerAnswers = {
+  const methods: WorkerProtocol = {
     reload: async (file) => {
       await started.promise;
       server?.reload(loadConfig(process.env, file));
@@ -37,18 +37,18 @@ export async function worker(words: readonly string[]): Promise<number> {
     read: () => server?.read() ?? Promise.resolve({ lasting: [], passing: [] }),
     ready: () => server?.ready() ?? false,
   };
-  const line = new Line<SupervisorAnswers>((message) => send(message), own);
-  process.on("message", (message) => line.receive(message));
-  process.on("disconnect", () => line.close());
+  const rpc = new Rpc<SupervisorProtocol>((message) => send(message), methods);
+  process.on("message", (message) => rpc.receive(message));
+  process.on("disconnect", () => rpc.close());
   try {
-    const order = await Promise.race([line.ask("order", undefined), stopped.then(() => undefined)]);
-    if (order === undefined) return 0;
-    const { config, log } = understand(order);
-    server = await createServer(config, log, siblingsBehind(line)).catch((error: unknown) => {
+    const assignment = await Promise.race([rpc.call("assignment", undefined), stopped.then(() => undefined)]);
+    if (assignment === undefined) return 0;
+    const { config, log } = configure(assignment);
+    server = await createServer(config, log, siblingsBehind(rpc)).catch((error: unknown) => {
       throw new ServingFault(listenFault(config, error));
     });
     started.resolve();
-    void line.ask("serves", server.url);
+    void rpc.call("serves", server.url);
     const signal = await stopped;
     log.info("draining", { signal });
     await server.drain();
@@ -56,28 +56,28 @@ export async function worker(words: readonly string[]): Promise<number> {
     return 0;
   } catch (error) {
     if (!(error instanceof ServingFault)) throw error;
-    await line.ask("fails", error.message);
+    await rpc.call("fails", error.message);
     return 1;
   } finally {
-    // It would keep the process alive.
+    // An open channel keeps the process alive.
     if (process.connected) process.disconnect?.();
   }
 }
 
-/** Nobody can be served, for a reason that is told to the supervisor. */
+/** The worker cannot serve. The message is for the supervisor. */
 class ServingFault extends Error {}
 
-function understand({ number, port, coloured, first, now }: Order) {
-  const config = { ...keepFixed(loadConfig(process.env, first), loadConfig(process.env, now)), port };
+function configure({ number, port, coloured, firstFile, currentFile }: Assignment) {
+  const config = { ...keepFixed(loadConfig(process.env, firstFile), loadConfig(process.env, currentFile)), port };
   const log = new Log(config.logLevel, config.logFormat, (line) => process.stdout.write(line), { worker: number }, coloured);
   return { config, log };
 }
 
-/** The others, as the supervisor knows them. */
-function siblingsBehind(line: Line<SupervisorAnswers>): Siblings {
+/** All workers, through the supervisor. */
+function siblingsBehind(rpc: Rpc<SupervisorProtocol>): Siblings {
   return {
-    metrics: () => line.ask("metrics", undefined, SUPERVISOR_BOUND_MS),
-    live: async () => (await line.ask("live", undefined, SUPERVISOR_BOUND_MS)) ?? false,
-    ready: async () => (await line.ask("ready", undefined, SUPERVISOR_BOUND_MS)) ?? false,
+    metrics: () => rpc.call("metrics", undefined, SUPERVISOR_BOUND_MS),
+    live: async () => (await rpc.call("live", undefined, SUPERVISOR_BOUND_MS)) ?? false,
+    ready: async () => (await rpc.call("ready", undefined, SUPERVISOR_BOUND_MS)) ?? false,
   };
 }

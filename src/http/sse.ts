@@ -1,6 +1,6 @@
 import { Elysia } from "elysia";
 import { formatMessage, formatOpening } from "../protocols/sse/event-format.ts";
-import { SseProtocol } from "../protocols/sse/sse.ts";
+import type { SseProtocol } from "../protocols/sse/sse.ts";
 import { Session } from "../sessions/session.ts";
 import { EventStreamTransport } from "../sessions/transports/event-stream.ts";
 import { Problem, type ClosingFaultName } from "../errors.ts";
@@ -30,7 +30,7 @@ const HEADERS = {
  * EventSource stops for good at any answer but 200, so a bus that is away or an instance that drains is a stream that waits or ends.
  */
 export function serverSentEvents(instance: Instance) {
-  const { sessions, fanOuts, streamTopics } = instance;
+  const { sessions, protocols, streamTopics } = instance;
   const { registry, log } = sessions;
   return new Elysia({ name: "server-sent-events" })
     .get(
@@ -49,8 +49,8 @@ export function serverSentEvents(instance: Instance) {
           registry.release(address);
           throw error;
         }
-        const protocol = new SseProtocol();
-        const session = new Session(sessions, { address, principal: admission.principal, protocol, fanOut: fanOuts.sse });
+        const protocol = protocols.sse();
+        const session = new Session(sessions, { address, principal: admission.principal, protocol });
         const transport = new EventStreamTransport(session, streamTopics);
         session.connect(transport);
         request.signal.addEventListener("abort", () => transport.end());

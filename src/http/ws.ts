@@ -1,7 +1,6 @@
 import { Elysia } from "elysia";
 import { Problem } from "../errors.ts";
 import type { Subscription } from "../hub/subscription.ts";
-import { RawProtocol } from "../protocols/raw/raw.ts";
 import { Session } from "../sessions/session.ts";
 import { WebSocketTransport } from "../sessions/transports/websocket.ts";
 import type { Peers } from "./address.ts";
@@ -16,8 +15,6 @@ import { header, operation, type Parameter } from "./reference/operation.ts";
 import { targetQuery } from "./target.ts";
 
 const ROUTE = "/ws/";
-const raw = new RawProtocol(false);
-const rawWithHello = new RawProtocol(true);
 
 /**
  * `GET /ws/<path>`: a WebSocket on a channel.
@@ -46,7 +43,7 @@ export function websocket(instance: Instance) {
 
 /** Returns false where a reload has led the path elsewhere. */
 async function join(instance: Instance, request: Request, server: Upgrader | null, address: string): Promise<boolean> {
-  const { sessions, fanOuts } = instance;
+  const { sessions, protocols } = instance;
   const { hub, registry } = sessions;
   const admission = await admit(instance, request, ROUTE, "join");
   const { target, principal } = admission;
@@ -57,7 +54,7 @@ async function join(instance: Instance, request: Request, server: Upgrader | nul
   const subscription = await hub.join(target, from, (joined) => {
     instance.accept();
     if (!stillHolds(instance, request, ROUTE, admission)) return undefined;
-    session = new Session(sessions, { address, principal, protocol: hello ? rawWithHello : raw, fanOut: fanOuts.raw });
+    session = new Session(sessions, { address, principal, protocol: hello ? protocols.rawWithHello : protocols.raw });
     const transport = new WebSocketTransport(session, registry.pingIntervalMs);
     if (server?.upgrade(request, { data: transport, headers: { ...headers, ...positionHeaders(joined) } }) !== true) {
       throw new Problem("malformed-request", "The connection cannot be upgraded.");

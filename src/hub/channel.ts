@@ -20,7 +20,7 @@ export interface ChannelHost {
   /** The next part of a replay. */
   more(channel: Channel, subscription: Subscription): Promise<Opening | undefined>;
   /** A subscription has a gap and has to be ended; its client can come back. */
-  stranded(subscription: Subscription): void;
+  endByGap(subscription: Subscription): void;
   /** A subscription has ended; the channel may be empty now. */
   left(channel: Channel, subscription: Subscription): void;
   /** A message was broadcast; `unchecked` is the length of all since the last `checkBacklogs`. */
@@ -43,7 +43,7 @@ export class Channel implements SubscribedChannel, Followed, LogListener {
   #closed = false;
   #unchecked = 0;
   /** Has a gap, and has to be ended once its client can come back. */
-  #stranded: Set<Subscription> | undefined;
+  #detached: Set<Subscription> | undefined;
   /** Has a gap, and hears of it before anything else. */
   #unreported: Set<Subscription> | undefined;
   readonly #liveness = new WakeUps();
@@ -71,7 +71,7 @@ export class Channel implements SubscribedChannel, Followed, LogListener {
   }
 
   get empty(): boolean {
-    return this.#audience.empty && this.#pending === undefined && this.#stranded === undefined;
+    return this.#audience.empty && this.#pending === undefined && this.#detached === undefined;
   }
 
   /** All subscriptions, pending ones too; a copy. */
@@ -120,7 +120,7 @@ export class Channel implements SubscribedChannel, Followed, LogListener {
   /** It was released, or another channel took its name. */
   close(): void {
     this.#closed = true;
-    this.#endStranded();
+    this.#endDetached();
   }
 
   expect(subscription: Subscription): void {
@@ -135,7 +135,7 @@ export class Channel implements SubscribedChannel, Followed, LogListener {
   remove(subscription: Subscription): void {
     this.#settle(subscription);
     this.#unreported?.delete(subscription);
-    if (this.#stranded?.delete(subscription) === true && this.#stranded.size === 0) this.#stranded = undefined;
+    if (this.#detached?.delete(subscription) === true && this.#detached.size === 0) this.#detached = undefined;
     this.#audience.delete(subscription);
     this.#host.left(this, subscription);
   }
@@ -151,7 +151,7 @@ export class Channel implements SubscribedChannel, Followed, LogListener {
     subscription.freeze(subscription.position);
     this.#settle(subscription);
     this.#unreported?.delete(subscription);
-    this.#strand(subscription);
+    this.#detach(subscription);
   }
 
   abandon(): void {
@@ -204,7 +204,7 @@ export class Channel implements SubscribedChannel, Followed, LogListener {
     if (this.#live) return;
     this.#live = true;
     this.#reportGaps();
-    this.#endStranded();
+    this.#endDetached();
     if (this.log?.live === false && !this.empty) this.#host.behind(this);
     this.#liveness.wake();
   }
@@ -216,23 +216,23 @@ export class Channel implements SubscribedChannel, Followed, LogListener {
       if (policy === "report") (this.#unreported ??= new Set()).add(subscription);
       else if (policy === "end") {
         subscription.freeze(left);
-        this.#strand(subscription);
+        this.#detach(subscription);
       }
     }
     if (this.#live) this.#reportGaps();
   }
 
   /** Nothing more is sent to it; it is ended once its client can come back. */
-  #strand(subscription: Subscription): void {
+  #detach(subscription: Subscription): void {
     this.#host.counts.gaps += 1;
     this.#audience.delete(subscription);
-    if (this.#live) this.#host.stranded(subscription);
-    else (this.#stranded ??= new Set()).add(subscription);
+    if (this.#live) this.#host.endByGap(subscription);
+    else (this.#detached ??= new Set()).add(subscription);
   }
 
-  #endStranded(): void {
-    for (const subscription of this.#stranded ?? []) this.#host.stranded(subscription);
-    this.#stranded = undefined;
+  #endDetached(): void {
+    for (const subscription of this.#detached ?? []) this.#host.endByGap(subscription);
+    this.#detached = undefined;
   }
 
   #reportGaps(): void {

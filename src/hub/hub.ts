@@ -184,7 +184,7 @@ export class Hub implements BusListener, ChannelHost {
     return this.#joins.more(channel, subscription, since);
   }
 
-  stranded(subscription: Subscription): void {
+  endByGap(subscription: Subscription): void {
     this.#gaps.add(subscription);
   }
 

@@ -1,4 +1,4 @@
-/** All of a body, or undefined as soon as it has more bytes than it may have. @throws what its stream throws */
+/** The whole body, or undefined as soon as it exceeds `maxBytes`. @throws Error of the stream */
 export async function readAtMost(body: ReadableStream<Uint8Array> | null, maxBytes: number): Promise<Buffer | undefined> {
   const parts: Uint8Array[] = [];
   let bytes = 0;

@@ -1,4 +1,4 @@
-/** Whether a promise that never rejects resolved within so many milliseconds. The promise goes on, the timer does not. */
+/** Resolves with true once a promise resolves, or with false after `ms` milliseconds. The promise must never reject. */
 export async function within(ms: number, promise: Promise<void>): Promise<boolean> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<boolean>((resolve) => {

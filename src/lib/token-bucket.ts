@@ -1,16 +1,16 @@
-/** A token bucket (https://en.wikipedia.org/wiki/Token_bucket): a rate a second on average, twice that in a burst. */
+/** A token bucket (https://en.wikipedia.org/wiki/Token_bucket) with bursts of twice its rate. */
 export class TokenBucket {
   #rate: number;
   #tokens: number;
   #filledMs = Date.now();
 
-  /** @param rate tokens a second; 0: without limit */
+  /** @param rate tokens a second; 0: no limit */
   constructor(rate: number) {
     this.#rate = rate;
     this.#tokens = rate * 2;
   }
 
-  /** Takes a token; false if none is there. @param rate another from now on */
+  /** Takes a token, and returns false if there is none. @param rate the rate from now on */
   take(rate = this.#rate): boolean {
     if (rate !== this.#rate) {
       this.#tokens = rate * 2;

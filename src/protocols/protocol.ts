@@ -1,6 +1,6 @@
 import type { PresenceChange } from "../bus/presence.ts";
 import type { ClosingFaultName } from "../errors.ts";
-import type { GapPolicy, Subscription } from "../hub/subscription.ts";
+import type { FanOut, GapPolicy, Subscription } from "../hub/subscription.ts";
 import type { Message } from "../message.ts";
 
 /** The session, as its protocol sees it. */
@@ -40,6 +40,8 @@ export interface Encoder {
  */
 export interface Protocol {
   readonly encoder: Encoder;
+  /** Sends to topics what the encoder makes, over the transport of the protocol's sessions. */
+  readonly fanOut: FanOut;
   /** Reads a frame and acts on the session. @throws Problem by which the session is closed */
   receive(session: ProtocolSession, frame: Message): void;
   /** A subscription begins in this turn; its messages follow. */

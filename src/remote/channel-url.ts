@@ -1,6 +1,5 @@
 import { parsePath } from "../channels/path.ts";
-import { Problem } from "../errors.ts";
-import { UsageError } from "../usage-error.ts";
+import { Problem, UsageError } from "../errors.ts";
 
 /** A channel of a remote server. */
 export interface ChannelUrl {

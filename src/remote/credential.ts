@@ -1,4 +1,4 @@
-import { UsageError } from "../usage-error.ts";
+import { UsageError } from "../errors.ts";
 
 const VARIABLES = ["LOCKSTEP_TOKEN", "LOCKSTEP_API_KEY"] as const;
 /** Characters of a header value (RFC 9110 §5.5), without spaces. */

@@ -3,7 +3,6 @@ import type { Principal } from "../access/principal.ts";
 import { faults, type ClosingFaultName } from "../errors.ts";
 import type { Counts } from "../counts.ts";
 import type { Hub } from "../hub/hub.ts";
-import type { FanOut } from "../hub/subscription.ts";
 import type { Log } from "../log.ts";
 import type { Protocol } from "../protocols/protocol.ts";
 import type { RefusalLog } from "./refusal-log.ts";
@@ -16,7 +15,7 @@ export interface SessionLimits {
   readonly slowConsumerBytes: number;
 }
 
-/** What all sessions of an instance share. */
+/** Everything that the sessions of an instance share. */
 export interface SessionContext {
   readonly hub: Hub;
   readonly registry: Registry;
@@ -34,8 +33,6 @@ export interface SessionOptions {
   readonly address: string;
   readonly principal: Principal;
   readonly protocol: Protocol;
-  /** Of the protocol over the session's transport. */
-  readonly fanOut: FanOut;
 }
 
 const CLIENT_FAULTS: ReadonlySet<ClosingFaultName> = new Set(["forbidden", "binary-refused", "malformed-text", "too-fast", "slow-reader"]);

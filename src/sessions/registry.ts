@@ -15,8 +15,6 @@ export interface Registered extends Indexed, Expiring {
   reconsider(): void;
   /** Sends nothing more, then closes the connection, once the client has what was sent before. */
   close(fault: ClosingFaultName): void;
-  /** What the client sends is ignored from now on. */
-  mute(): void;
   readonly transport: Transport | undefined;
 }
 
@@ -40,6 +38,7 @@ export class Registry {
   readonly #turnMs: number;
   readonly #timer: ReturnType<typeof setInterval>;
   #admitted = 0;
+  #muted = false;
   #lastTurnMs = Date.now();
   #onEmpty: (() => void) | undefined;
 
@@ -84,6 +83,11 @@ export class Registry {
     return this.#admitted;
   }
 
+  /** True once nothing is taken from any client any more. */
+  get muted(): boolean {
+    return this.#muted;
+  }
+
   add(session: Registered): void {
     this.#open.add(session);
     this.expiries.add(session);
@@ -115,7 +119,7 @@ export class Registry {
 
   /** Takes nothing more from any client; their close will tell them. */
   mute(): void {
-    this.#open.each((session) => session.mute());
+    this.#muted = true;
   }
 
   /** Closes all clients with 1001 once they have what was sent to them. Resolves when all are gone, or at the time-out, when the rest are cut. */

@@ -22,25 +22,26 @@ export class Session implements Registered, Subscriber, TransportOwner, Protocol
   index = -1;
   readonly address: string;
   readonly principal: Principal;
-  readonly fanOut: FanOut;
   readonly #context: SessionContext;
   readonly #protocol: Protocol;
   readonly #startedMs = Date.now();
   #transport: Transport | undefined;
-  /** The first subscription, and others: most sessions have one, and no list for it. */
+  /** Most sessions have one subscription, and no list for it. */
   #first: Subscription | undefined;
   #others = NONE;
   #grants: SubscriptionGrants | undefined;
   #publisher: SessionPublisher | undefined;
   #closing: ClosingFaultName | undefined;
-  #muted = false;
 
-  constructor(context: SessionContext, { address, principal, protocol, fanOut }: SessionOptions) {
+  constructor(context: SessionContext, { address, principal, protocol }: SessionOptions) {
     this.#context = context;
     this.address = address;
     this.principal = principal;
-    this.fanOut = fanOut;
     this.#protocol = protocol;
+  }
+
+  get fanOut(): FanOut {
+    return this.#protocol.fanOut;
   }
 
   get first(): Subscription | undefined {
@@ -69,15 +70,14 @@ export class Session implements Registered, Subscriber, TransportOwner, Protocol
     this.#context.registry.add(this);
   }
 
-  /**
-   * Takes a subscription: call it in the `attach` of `Hub.join`, and return the session from there.
-   *
-   * @param grant rights that come with the subscription, beside those of the session's token
-   */
+  /** Takes a subscription, in the `attach` of `Hub.join`. @param grant rights beside those of the session's token */
   attach(subscription: Subscription, grant?: Grant): this {
     if (this.#first === undefined) this.#first = subscription;
     else this.#others = [...this.#others, subscription];
-    if (grant !== undefined) this.#grant(subscription, grant);
+    if (grant !== undefined) {
+      this.#grants ??= new SubscriptionGrants(this.#context.registry.expiries, this);
+      this.#grants.add(subscription, grant);
+    }
     this.#permit(subscription);
     this.#protocol.joined(this, subscription);
     return this;
@@ -105,7 +105,10 @@ export class Session implements Registered, Subscriber, TransportOwner, Protocol
         await subscription.more();
       } catch (error) {
         // A bus that is away will be back; the client stays.
-        if (!(error instanceof Problem) || error.fault !== "bus-away") this.#fail(error);
+        if (error instanceof Problem && error.fault === "bus-away") continue;
+        subscription.leave();
+        if (error instanceof Problem && error.fault === "gap") this.ended(subscription, "gap");
+        else this.#fail(error);
       }
     }
   }
@@ -117,7 +120,7 @@ export class Session implements Registered, Subscriber, TransportOwner, Protocol
   }
 
   receive(frame: Message): void {
-    if (this.#muted) return;
+    if (this.closing || this.#context.registry.muted) return;
     try {
       this.#protocol.receive(this, frame);
     } catch (error) {
@@ -178,7 +181,6 @@ export class Session implements Registered, Subscriber, TransportOwner, Protocol
   close(fault: ClosingFaultName): void {
     if (this.#closing !== undefined) return;
     this.#closing = fault;
-    this.#muted = true;
     this.#leaveAll();
     this.#context.registry.closing(this);
     reportClientFault(this.#context, fault, { address: this.address, subject: this.subject, where: this.#where ?? "no channel" });
@@ -210,10 +212,6 @@ export class Session implements Registered, Subscriber, TransportOwner, Protocol
     this.close("token-expired");
   }
 
-  mute(): void {
-    this.#muted = true;
-  }
-
   get transport(): Transport | undefined {
     return this.#transport;
   }
@@ -231,15 +229,6 @@ export class Session implements Registered, Subscriber, TransportOwner, Protocol
     else subscription.permit(policy.mayPublish(this.principal, subscription.target) ? undefined : "forbidden");
   }
 
-  #grant(subscription: Subscription, grant: Grant): void {
-    this.#grants ??= new SubscriptionGrants(this.#context.registry.expiries);
-    this.#grants.add(subscription, grant, () => {
-      this.unsubscribe(subscription);
-      this.ended(subscription, "token-expired");
-    });
-  }
-
-  /** The session ends, and its subscriptions with it. */
   #leaveAll(): void {
     for (const subscription of this.subscriptions) {
       subscription.leave();
@@ -248,13 +237,10 @@ export class Session implements Registered, Subscriber, TransportOwner, Protocol
   }
 
   #fail(error: unknown): void {
-    if (error instanceof Problem && isClosingFault(error.fault)) {
-      this.close(error.fault);
-      return;
-    }
+    const fault = error instanceof Problem && isClosingFault(error.fault) ? error.fault : "internal";
     const { log } = this.#context;
-    log.error("a session failed", { channel: this.#where, address: this.address, error: describeError(error) });
-    this.close("internal");
+    if (fault === "internal") log.error("a session failed", { channel: this.#where, address: this.address, error: describeError(error) });
+    this.close(fault);
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Grant } from "../access/grants.ts";
+import type { ClosingFaultName } from "../errors.ts";
 import type { Subscription } from "../hub/subscription.ts";
 import type { Expiries, Expiring } from "./expiries.ts";
 
@@ -6,21 +7,33 @@ interface Entry extends Expiring {
   readonly grant: Grant;
 }
 
+/** The session that holds grants. */
+interface GrantedSession {
+  unsubscribe(subscription: Subscription): void;
+  ended(subscription: Subscription, fault: ClosingFaultName): void;
+}
+
 /** The grants that came with a session's subscriptions. Made for the first one: most sessions have the rights of their token alone. */
 export class SubscriptionGrants {
   readonly #expiries: Expiries;
+  readonly #session: GrantedSession;
   readonly #entries = new Map<Subscription, Entry>();
 
-  constructor(expiries: Expiries) {
+  constructor(expiries: Expiries, session: GrantedSession) {
     this.#expiries = expiries;
+    this.#session = session;
   }
 
   of(subscription: Subscription): Grant | undefined {
     return this.#entries.get(subscription)?.grant;
   }
 
-  /** @param expire is called when the grant expires, unless it is deleted before */
-  add(subscription: Subscription, grant: Grant, expire: () => void): void {
+  /** The subscription ends when the grant expires. */
+  add(subscription: Subscription, grant: Grant): void {
+    const expire = (): void => {
+      this.#session.unsubscribe(subscription);
+      this.#session.ended(subscription, "token-expired");
+    };
     const entry = { grant, expiresMs: grant.expiresMs, expire };
     this.#entries.set(subscription, entry);
     this.#expiries.add(entry);

@@ -1,10 +1,10 @@
-/** Turns without an answer after which a process is taken for hung, and for one that has yet to come up. */
+/** The ticks without an answer after which a process counts as hung, once it is up and while it starts. */
 const MAX_MISSES = 10;
 const MAX_MISSES_AT_START = 60;
 
 /**
- * Whether a process hangs. Turns of the watching process are counted rather than time, and only those that came in time: where the
- * machine, or the watching process, stood still, nobody can be blamed for not having answered.
+ * Detects a process that hangs. It counts ticks of the watching process instead of time, and only ticks that came on time: after a
+ * stall of the machine or of the watching process, a missing answer proves nothing.
  */
 export class Heartbeat {
   readonly #ask: () => Promise<boolean>;
@@ -12,19 +12,24 @@ export class Heartbeat {
   #unanswered = false;
   #misses = 0;
 
-  /** @param ask resolves with true when the process answers; with false where it never will */
+  /** @param ask resolves with true once the process answers, with false if it never will */
   constructor(ask: () => Promise<boolean>) {
     this.#ask = ask;
   }
 
-  /** The process has come up: it is asked from now on. */
+  /** Starts asking: the process is up. */
   up(): void {
     this.#isUp = true;
     this.#misses = 0;
   }
 
-  /** Is called once a second, and asks if the last question has been answered. Returns whether the process must be hung. */
-  turn(onTime: boolean): boolean {
+  /**
+   * Counts a missing answer, or asks again after an answer. Must be called once a second.
+   *
+   * @param onTime false after a stall of the watching process
+   * @returns true if the process hangs
+   */
+  tick(onTime: boolean): boolean {
     if (this.#unanswered || !this.#isUp) this.#misses = onTime ? this.#misses + 1 : 0;
     else void this.#beat();
     return this.#misses >= (this.#isUp ? MAX_MISSES : MAX_MISSES_AT_START);

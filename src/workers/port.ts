@@ -5,19 +5,19 @@ interface Address {
   readonly port: number;
 }
 
-/** A port that other servers find taken, while the workers of this one share it. */
+/** A port that the workers share, and that every other server finds taken. */
 export interface SharedPort {
   readonly port: number;
   release(): void;
 }
 
 /**
- * Takes a port as a single server would, and lets it go for the workers to bind. 0 becomes a free one.
+ * Binds a port alone, to prove that it is free, and releases it for the workers to share. 0 picks a free port.
  *
- * @throws the system's error, with its `code`, where the port cannot be had
+ * @throws the system's error, with its `code`, if the port is taken or not allowed
  */
 export async function takePort({ host, port: wanted }: Address): Promise<SharedPort> {
-  // Another server may try between this one's letting go and its workers' binding; would it not share the port in silence?
+  // Without the lock, another Lockstep that starts between the release and the workers' binding would silently share the port.
   const lock = wanted === 0 ? undefined : lockPort(host, wanted);
   try {
     const probe = Bun.serve({ hostname: host, port: wanted, reusePort: false, fetch: () => new Response(null, { status: 503 }) });
@@ -31,13 +31,13 @@ export async function takePort({ host, port: wanted }: Address): Promise<SharedP
   }
 }
 
-/** A name that only one process may hold, and that is free when it ends, however. Linux alone has such (unix(7), abstract sockets). */
+/** Holds a name that only one process can hold, until that ends in any way: an abstract socket (unix(7)), which only Linux has. */
 function lockPort(host: string, port: number) {
   if (process.platform !== "linux") return undefined;
   return Bun.listen({ unix: `\0lockstep:${host}:${port}`, socket: { open: (socket) => socket.terminate(), data: () => undefined } });
 }
 
-/** Why nobody serves there, in one line. */
+/** The reason why a server cannot listen there, in one line. */
 export function listenFault({ host, port }: Address, error: unknown): string {
   const taken = error instanceof Error && "code" in error && error.code === "EADDRINUSE";
   return taken ? `port ${port} on ${host} is taken` : `cannot serve on ${host}:${port}: ${describeError(error)}`;

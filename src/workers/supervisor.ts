@@ -3,26 +3,26 @@ import type { ConfigFile } from "../config/file.ts";
 import { fixedDifferences } from "../http/rules.ts";
 import type { Siblings } from "../http/siblings.ts";
 import type { Log } from "../log.ts";
-import { Place } from "./place.ts";
+import { WorkerSlot } from "./worker-slot.ts";
 import { takePort, type SharedPort } from "./port.ts";
 import { Totals } from "./totals.ts";
 
-/** How long a worker may take to answer what somebody asks of all. */
+/** The bound on a worker's answer. */
 const ANSWER_BOUND_MS = 1000;
-const TURN_MS = 1000;
-/** How much longer than its drain a worker may take to end. */
+const TICK_MS = 1000;
+/** The time that a worker may take to end, beyond its drain. */
 const GRACE_MS = 2000;
-/** A turn that comes later than this tells of a stall of this process, or of the machine. */
+/** A tick with more delay than this means that this process, or the machine, stood still. */
 const LATE_MS = 500;
 
 export interface SupervisorOptions {
   readonly config: Config;
-  /** What the configuration was read from. */
+  /** The file of the configuration. */
   readonly file: ConfigFile;
   readonly log: Log;
   /** Writes whole lines of the workers' logs. */
   readonly write: (lines: string) => void;
-  /** Whether a terminal shows them. */
+  /** A terminal shows them. */
   readonly coloured: boolean;
 }
 
@@ -33,25 +33,25 @@ interface Listening {
 }
 
 /**
- * Starts as many processes of the same program as the configuration says, on one port, and keeps them: who dies or hangs is followed
- * by another, and what one is asked of all is answered here. It has no clients itself.
+ * Runs several worker processes of this program on one port. It replaces workers that die or hang, and answers for all of them when
+ * one is asked for metrics or health. It has no clients itself.
  */
 export class Supervisor {
-  /** Where clients are accepted, once all workers do so. Rejects, when all have ended, where one cannot. */
+  /** Resolves once all workers accept clients. If one cannot, it rejects after all have ended. */
   readonly listening: Promise<Listening>;
   readonly #config: Config;
   readonly #port: SharedPort;
-  readonly #places: readonly Place[];
+  readonly #slots: readonly WorkerSlot[];
   readonly #totals = new Totals();
-  readonly #timer = setInterval(() => this.#turn(), TURN_MS);
-  #now: ConfigFile;
+  readonly #timer = setInterval(() => this.#tick(), TICK_MS);
+  #file: ConfigFile;
   #drainTimeoutMs: number;
-  #lastTurnMs = performance.now();
+  #lastTickMs = performance.now();
   #drained: Promise<void> | undefined;
 
   private constructor({ config, file, log, write, coloured }: SupervisorOptions, port: SharedPort) {
     this.#config = config;
-    this.#now = file;
+    this.#file = file;
     this.#drainTimeoutMs = config.drainTimeoutMs;
     this.#port = port;
     const siblings: Siblings = {
@@ -59,44 +59,44 @@ export class Supervisor {
       live: shared(() => this.#all(async ({ server }) => (await server?.turns(ANSWER_BOUND_MS)) ?? true)),
       ready: shared(() => this.#all(async ({ server }) => (await server?.ready(ANSWER_BOUND_MS)) ?? false)),
     };
-    this.#places = Array.from(
+    this.#slots = Array.from(
       { length: config.workers },
       (_, index) =>
-        new Place({
+        new WorkerSlot({
           number: index + 1,
           log,
           write,
-          order: () => ({ port: port.port, coloured, first: file, now: this.#now }),
+          assignment: () => ({ port: port.port, coloured, firstFile: file, currentFile: this.#file }),
           siblings,
-          onEnded: (lasting) => this.#totals.bury(lasting),
+          onEnded: (lasting) => this.#totals.keep(lasting),
           onRestarted: () => this.#totals.restarted(),
         }),
     );
     this.listening = this.#listen();
   }
 
-  /** @throws the system's error, with its `code`, where the port cannot be had */
+  /** Starts the workers. @throws the system's error, with its `code`, if the port is taken or not allowed */
   static async open(options: SupervisorOptions): Promise<Supervisor> {
     return new Supervisor(options, await takePort(options.config));
   }
 
-  /** All workers go by another configuration, and those that are to come. Returns the settings that differ and need a restart. */
+  /** Reloads all workers, those to come included. Returns the changed settings that need a restart. */
   async reload(config: Config, file: ConfigFile): Promise<string[]> {
-    this.#now = file;
+    this.#file = file;
     this.#drainTimeoutMs = config.drainTimeoutMs;
-    await Promise.all(this.#places.map((place) => place.reload(file)));
+    await Promise.all(this.#slots.map((slot) => slot.reload(file)));
     return fixedDifferences(this.#config, config);
   }
 
-  /** Lets all workers drain, and nobody follow. Resolves once all have ended. */
+  /** Drains all workers and starts no others. Resolves once all have ended. */
   drain(): Promise<void> {
     return (this.#drained ??= this.#close());
   }
 
   async #listen(): Promise<Listening> {
     try {
-      const [url = ""] = await Promise.all(this.#places.map(({ opened }) => opened));
-      return { url, workers: this.#places.flatMap(({ pid = [] }) => pid) };
+      const [url = ""] = await Promise.all(this.#slots.map(({ opened }) => opened));
+      return { url, workers: this.#slots.flatMap(({ pid = [] }) => pid) };
     } catch (error) {
       await this.drain();
       throw error;
@@ -104,35 +104,35 @@ export class Supervisor {
   }
 
   async #close(): Promise<void> {
-    // A drain takes its time-out once for the bus, and once for the clients.
+    // The drain timeout applies once to the bus, and once to the clients.
     const boundMs = 2 * this.#drainTimeoutMs + GRACE_MS;
-    await Promise.all(this.#places.map((place) => place.close(boundMs)));
+    await Promise.all(this.#slots.map((slot) => slot.close(boundMs)));
     clearInterval(this.#timer);
     this.#port.release();
   }
 
-  async #all(ask: (place: Place) => Promise<boolean>): Promise<boolean> {
-    return (await Promise.all(this.#places.map(ask))).every(Boolean);
+  async #all(ask: (slot: WorkerSlot) => Promise<boolean>): Promise<boolean> {
+    return (await Promise.all(this.#slots.map(ask))).every(Boolean);
   }
 
   async #read(): Promise<string> {
-    const asked = this.#places.flatMap(({ server }) => (server === undefined ? [] : [server]));
+    const asked = this.#slots.flatMap(({ server }) => (server === undefined ? [] : [server]));
     const passing = new Map(await Promise.all(asked.map(async (worker) => [worker, await worker.read(ANSWER_BOUND_MS)] as const)));
     const answered = [...passing.values()].filter((gauges) => gauges !== undefined).length;
     return this.#totals.text(answered, () =>
-      this.#places.flatMap(({ server }) => (server === undefined ? [] : [{ lasting: server.lasting, passing: passing.get(server) }])),
+      this.#slots.flatMap(({ server }) => (server === undefined ? [] : [{ lasting: server.lasting, passing: passing.get(server) }])),
     );
   }
 
-  #turn(): void {
+  #tick(): void {
     const nowMs = performance.now();
-    const onTime = nowMs - this.#lastTurnMs < TURN_MS + LATE_MS;
-    this.#lastTurnMs = nowMs;
-    for (const place of this.#places) place.tend(onTime);
+    const onTime = nowMs - this.#lastTickMs < TICK_MS + LATE_MS;
+    this.#lastTickMs = nowMs;
+    for (const slot of this.#slots) slot.tick(onTime);
   }
 }
 
-/** Those who ask while an answer is on its way share it: nobody can make the workers answer more often than they do. */
+/** Shares one answer among all callers that wait for it, so that nobody can make the workers answer at any rate they like. */
 function shared<T>(ask: () => Promise<T>): () => Promise<T> {
   let running: Promise<T> | undefined;
   return () => {

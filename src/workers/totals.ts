@@ -1,12 +1,12 @@
 import { AggregatorRegistry, Counter, Gauge, Registry } from "prom-client";
 
-/** What one process counted: what lasts, as far as it is known, and what passes, where it answered. */
+/** The metrics of one process: its last known counters, and its gauges if it answered. */
 interface Source {
   readonly lasting: readonly object[];
   readonly passing: readonly object[] | undefined;
 }
 
-/** What all workers count together. A counter never goes down, whoever ends: what the dead have counted stays in it. */
+/** The metrics of all workers together. A counter never goes down: it includes workers that have ended. */
 export class Totals {
   readonly #own = new Registry();
   readonly #answered: Gauge;
@@ -23,15 +23,15 @@ export class Totals {
     this.#restarts.inc();
   }
 
-  /** A process has ended, having counted this. */
-  bury(lasting: readonly object[]): void {
+  /** Keeps the counters of a process that has ended. */
+  keep(lasting: readonly object[]): void {
     this.#past = AggregatorRegistry.aggregate([this.#past, lasting]).getMetricsAsArray();
   }
 
   /**
    * Prometheus text.
    *
-   * @param sourcesNow those that live, each once; looked at in the turn in which the dead are, so that none is counted as both
+   * @param sourcesNow the living processes, read in the same turn as the kept counters, so that no process counts twice
    */
   async text(answered: number, sourcesNow: () => readonly Source[]): Promise<string> {
     this.#answered.set(answered);

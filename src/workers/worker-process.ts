@@ -1,46 +1,46 @@
 import { existsSync } from "node:fs";
 import type { ConfigFile } from "../config/file.ts";
 import { Heartbeat } from "./heartbeat.ts";
-import { Line } from "./line.ts";
-import { WORKER_WORD, type SupervisorAnswers, type WorkerAnswers } from "./orders.ts";
+import { Rpc } from "./rpc.ts";
+import { WORKER_COMMAND, type SupervisorProtocol, type WorkerProtocol } from "./worker-protocol.ts";
 
 const END_MS = 100;
 
 export interface WorkerProcessOptions {
-  readonly answers: SupervisorAnswers;
+  readonly methods: SupervisorProtocol;
   /** Writes whole lines of the log. */
   readonly write: (lines: string) => void;
 }
 
-/** One process that serves, as the supervisor sees it. */
+/** One worker process, as the supervisor sees it. */
 export class WorkerProcess {
-  /** How it ended, in words; its last line has been written then. */
+  /** The exit code or signal, as a text. Resolves after the last line of its log is written. */
   readonly ended: Promise<string>;
-  /** What it has counted, as far as it said. */
+  /** Its last known counters. */
   lasting: readonly object[] = [];
   readonly #child: Bun.Subprocess<"ignore", "pipe", "inherit">;
-  readonly #line: Line<WorkerAnswers>;
-  // Without a bound: where the line has closed and the process goes on, it never answers again.
-  readonly #heartbeat = new Heartbeat(async () => this.#keep(await this.#line.ask("beat", undefined)));
+  readonly #rpc: Rpc<WorkerProtocol>;
+  // Unbounded: a process that runs on after its connection closed never answers again, and counts as hung.
+  readonly #heartbeat = new Heartbeat(async () => this.#keep(await this.#rpc.call("beat", undefined)));
   #isUp = false;
 
-  /** @throws the system's error where no process can be started */
-  constructor({ answers, write }: WorkerProcessOptions) {
-    const order: SupervisorAnswers["order"] = () => {
+  /** Starts the process. @throws the system's error if that is impossible */
+  constructor({ methods, write }: WorkerProcessOptions) {
+    const assignment: SupervisorProtocol["assignment"] = () => {
       this.#isUp = true;
       this.#heartbeat.up();
-      return answers.order();
+      return methods.assignment();
     };
-    this.#line = new Line<WorkerAnswers>((message) => this.#child.send(message), { ...answers, order });
-    this.#child = Bun.spawn([...sameProgram(), WORKER_WORD], {
-      // So that lists of processes name the program, however it is found.
+    this.#rpc = new Rpc<WorkerProtocol>((message) => this.#child.send(message), { ...methods, assignment });
+    this.#child = Bun.spawn([...sameProgram(), WORKER_COMMAND], {
+      // Lists of processes then show the program's name, not /proc/self/exe.
       argv0: process.execPath,
       stdin: "ignore",
       stdout: "pipe",
       stderr: "inherit",
       serialization: "advanced",
-      ipc: (message) => this.#line.receive(message),
-      onDisconnect: () => this.#line.close(),
+      ipc: (message) => this.#rpc.receive(message),
+      onDisconnect: () => this.#rpc.close(),
     });
     this.ended = this.#end(forwardLines(this.#child.stdout, write));
   }
@@ -49,12 +49,12 @@ export class WorkerProcess {
     return this.#child.pid;
   }
 
-  /** The signal by which it was ended, if it was. */
+  /** The signal that ended it, if one did. */
   get signal(): unknown {
     return this.#child.signalCode;
   }
 
-  /** Lets it drain and end. It may come at any time, and more than once. */
+  /** Lets it drain and end. May be called at any time, and more than once. */
   stop(): void {
     this.#child.kill("SIGTERM");
   }
@@ -63,36 +63,36 @@ export class WorkerProcess {
     this.#child.kill("SIGKILL");
   }
 
-  /** It goes by another file from now on, also where it is still about to serve. */
+  /** Reloads it from another file, even before it serves. */
   async reload(file: ConfigFile): Promise<void> {
-    // Who has not asked for its order yet will find the file in it.
-    if (this.#isUp) await this.#line.ask("reload", file);
+    // A process without an assignment yet will find the file in there.
+    if (this.#isUp) await this.#rpc.call("reload", file);
   }
 
-  /** Whether it turns, or has just ended. */
+  /** Resolves with true if its event loop turns, or if it has just ended. */
   async turns(boundMs: number): Promise<boolean> {
-    if (this.#keep(await this.#line.ask("beat", undefined, boundMs))) return true;
-    // Its line closes a moment before its end is known.
+    if (this.#keep(await this.#rpc.call("beat", undefined, boundMs))) return true;
+    // The connection closes a moment before the exit is known.
     return Promise.race([this.#child.exited.then(() => true), Bun.sleep(END_MS).then(() => false)]);
   }
 
   async ready(boundMs: number): Promise<boolean> {
-    return (await this.#line.ask("ready", undefined, boundMs)) === true;
+    return (await this.#rpc.call("ready", undefined, boundMs)) === true;
   }
 
-  /** Its gauges, or undefined where it does not answer; its counters are in `lasting` then. */
+  /** Its gauges, or undefined if it does not answer in time. Updates `lasting`. */
   async read(boundMs: number): Promise<readonly object[] | undefined> {
-    const readings = await this.#line.ask("read", undefined, boundMs);
+    const readings = await this.#rpc.call("read", undefined, boundMs);
     this.#keep(readings?.lasting);
     return readings?.passing;
   }
 
-  /** Is called once a second, `onTime` or after a stall. Whether it must be hung. */
+  /** Judges whether it hangs. Must be called once a second. @param onTime false after a stall of the supervisor */
   isHung(onTime: boolean): boolean {
-    return this.#heartbeat.turn(onTime);
+    return this.#heartbeat.tick(onTime);
   }
 
-  /** Whether there is something to keep. */
+  /** Keeps new counters, and returns whether there are any. */
   #keep(lasting: readonly object[] | undefined): boolean {
     if (lasting !== undefined) this.lasting = lasting;
     return lasting !== undefined;
@@ -100,22 +100,22 @@ export class WorkerProcess {
 
   async #end(forwarded: Promise<void>): Promise<string> {
     await Promise.all([this.#child.exited, forwarded]);
-    this.#line.close();
+    this.#rpc.close();
     const { signalCode, exitCode } = this.#child;
     return signalCode === null ? `exit code ${exitCode}` : `signal ${signalCode}`;
   }
 }
 
-/** Where Linux keeps the program of a process, also when its file has been replaced by a newer one, or is gone (proc_pid_exe(5)). */
+/** On Linux, the running program itself, even after its file was replaced or deleted (proc_pid_exe(5)). */
 const OWN_PROGRAM = "/proc/self/exe";
 
-/** The words that start this program anew: the executable is its own, from source it is Bun and the file. */
+/** The command that starts this program again: the executable, or Bun and the source file. */
 function sameProgram(): readonly string[] {
   if (!Bun.isStandaloneExecutable) return [process.execPath, ...process.execArgv, Bun.main];
   return [existsSync(OWN_PROGRAM) ? OWN_PROGRAM : process.execPath];
 }
 
-/** Passes on whole lines only, so that those of several workers never mix; half a line of one that was killed is no record. */
+/** Forwards whole lines only, so that lines of several workers never mix. Drops the half line of a killed worker. */
 async function forwardLines(stream: ReadableStream<Uint8Array<ArrayBuffer>>, write: (lines: string) => void): Promise<void> {
   let rest = "";
   for await (const part of stream.pipeThrough(new TextDecoderStream())) {

@@ -206,7 +206,7 @@ describe("a channel", () => {
     const plain = watch(instance.url, { path: "7", since: first });
     await waitFor("all", () => known.messages.length === 1 && unknown.messages.length === 2 && plain.starts.length === 1);
     expect([known, unknown, plain].map(({ starts }) => starts[0]?.gap)).toEqual([false, true, true]);
-    expect(() => watch(instance.url, { since: "nonsense" })).toThrow(TypeError);
+    expect(() => watch(instance.url, { since: "nonsense" })).toThrow("not a position: nonsense");
   });
 
   test("that begins or ceases to keep history goes on as what it is, and reports a gap", async () => {

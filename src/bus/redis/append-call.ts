@@ -109,7 +109,7 @@ export class AppendRoute {
 /** A batch as it is written: with the newest entry that the instance has seen of the channel. */
 export interface AppendPart {
   readonly batch: AppendBatch;
-  /** Those of its route, when it was written. */
+  /** The key of its route at the time of writing. */
   readonly settings: Buffer;
   /** Empty where nothing was seen. */
   readonly epoch: string;

@@ -1,5 +1,5 @@
 import { closeCode, saysPosition, type ClosingFaultName } from "../../errors.ts";
-import type { GapPolicy, Subscription } from "../../hub/subscription.ts";
+import type { FanOut, GapPolicy, Subscription } from "../../hub/subscription.ts";
 import type { Message } from "../../message.ts";
 import type { CloseFrame, Encoder, Protocol, ProtocolSession } from "../protocol.ts";
 
@@ -9,10 +9,15 @@ export const rawEncoder: Encoder = { name: "raw", encode: (_, message) => messag
 /** One channel on one WebSocket: each frame is a message, and the echo of its own is a client's receipt (contract §3). */
 export class RawProtocol implements Protocol {
   readonly encoder = rawEncoder;
+  readonly fanOut: FanOut;
   readonly #hello: boolean;
 
-  /** @param hello the first frame says where what follows begins: browsers cannot read the headers of a 101 */
-  constructor(hello: boolean) {
+  /**
+   * @param fanOut of the raw encoder over the server's own topics
+   * @param hello the first frame says where what follows begins: browsers cannot read the headers of a 101
+   */
+  constructor(fanOut: FanOut, hello: boolean) {
+    this.fanOut = fanOut;
     this.#hello = hello;
   }
 

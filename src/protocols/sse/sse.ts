@@ -1,5 +1,5 @@
 import type { ClosingFaultName } from "../../errors.ts";
-import type { GapPolicy, Subscription } from "../../hub/subscription.ts";
+import type { FanOut, GapPolicy, Subscription } from "../../hub/subscription.ts";
 import { formatPosition } from "../../position.ts";
 import type { CloseFrame, Encoder, Protocol, ProtocolSession } from "../protocol.ts";
 import { formatMessage, formatOpening, formatPlace, formatReset } from "./event-format.ts";
@@ -16,7 +16,13 @@ export const sseEncoder: Encoder = {
 /** One channel as server-sent events (contract §4). One object a session. */
 export class SseProtocol implements Protocol {
   readonly encoder = sseEncoder;
+  readonly fanOut: FanOut;
   #opened = false;
+
+  /** @param fanOut of the sse encoder over the topics of event streams */
+  constructor(fanOut: FanOut) {
+    this.fanOut = fanOut;
+  }
 
   /** Opens a stream that has not joined. A second time does nothing. */
   open(session: ProtocolSession): void {

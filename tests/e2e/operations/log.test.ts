@@ -75,8 +75,8 @@ test("a connection's end is one line at debug: who, where, why and after how lon
   expect(ends("connection closed")[1]).toMatchObject({ ...about, code: 3003, fault: "forbidden" });
   const stream = await EventClient.open(`${instance.url}/sse/rooms/a`, headers);
   stream.close();
-  await waitFor("its end", () => ends("event stream ended").length === 1);
-  expect(ends("event stream ended")).toEqual([expect.objectContaining(about)]);
+  await waitFor("its end", () => ends("connection closed").length === 3);
+  expect(ends("connection closed")[2]).toMatchObject({ ...about, protocol: "sse" });
   expect(JSON.stringify(instance.log)).not.toContain("made up");
   expect(JSON.stringify(instance.log)).not.toContain("without the right");
   await instance.stop();
@@ -150,7 +150,7 @@ test.concurrent.each(["json", "pretty"])("no token and no message is ever in the
   expect(await child.exited).toBe(0);
   await collected;
   // It has something to say of all this.
-  for (const said of ["connection closed", "event stream ended", "refused", "their keys cannot be had", "redis is away"])
+  for (const said of ["connection closed", "refused", "their keys cannot be had", "redis is away"])
     expect([said, log.includes(said)]).toEqual([said, true]);
   for (const secret of [...SECRETS, API_KEY, SECRET, ...tokens.flatMap((token) => token.split("."))])
     expect([secret, log.includes(secret)]).toEqual([secret, false]);

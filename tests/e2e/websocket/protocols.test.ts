@@ -10,7 +10,7 @@ import { resolveTarget } from "../../../src/channels/resolver.ts";
 import { Counts } from "../../../src/counts.ts";
 import { closeCode, type ClosingFaultName } from "../../../src/errors.ts";
 import { Hub } from "../../../src/hub/hub.ts";
-import type { Subscription } from "../../../src/hub/subscription.ts";
+import type { FanOut, Subscription } from "../../../src/hub/subscription.ts";
 import { Log } from "../../../src/log.ts";
 import type { Message } from "../../../src/message.ts";
 import { formatPosition, parsePosition } from "../../../src/position.ts";
@@ -62,12 +62,13 @@ class ManyEncoder implements Encoder {
 /** One object a session: it subscribes for it. */
 class ManyProtocol implements Protocol {
   readonly encoder: Encoder;
-  session: Session | undefined;
+  readonly fanOut: FanOut;
   readonly #id: string;
   readonly #policy: Policy;
 
-  constructor(encoder: Encoder, id: string, policy: Policy) {
+  constructor(encoder: Encoder, fanOut: FanOut, id: string, policy: Policy) {
     this.encoder = encoder;
+    this.fanOut = fanOut;
     this.#id = id;
     this.#policy = policy;
   }
@@ -155,13 +156,12 @@ describe("a protocol with many channels on one socket", () => {
       hostname: "127.0.0.1",
       websocket: socketHandler(limits.maxMessageBytes),
       fetch: (request, bun) => {
-        const protocol = new ManyProtocol(encoder, `s${(ids += 1)}`, policy);
+        const protocol = new ManyProtocol(encoder, fanOut, `s${(ids += 1)}`, policy);
         const address = registry.admit("here");
         const session = new Session(context, {
           address,
           principal: { by: "token", verifier: tokens, subject: `u${ids}`, expiresMs: Infinity, subscribe: [], publish: [] },
           protocol,
-          fanOut,
         });
         const transport = new WebSocketTransport(session, registry.pingIntervalMs);
         if (!bun.upgrade(request, { data: transport })) return new Response("no", { status: 400 });

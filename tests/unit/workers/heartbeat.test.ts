@@ -12,7 +12,7 @@ function watched({ isUp = true } = {}) {
   const turns = async (count: number, onTime = true): Promise<boolean[]> => {
     const hung: boolean[] = [];
     for (let index = 0; index < count; index += 1) {
-      hung.push(heartbeat.turn(onTime));
+      hung.push(heartbeat.tick(onTime));
       await Promise.resolve();
       await Promise.resolve();
     }

@@ -1,35 +1,35 @@
 import type { ConfigFile } from "../config/file.ts";
 import type { Siblings } from "../http/siblings.ts";
 import { describeError, type Log } from "../log.ts";
-import type { Order } from "./orders.ts";
+import type { Assignment } from "./worker-protocol.ts";
 import { WorkerProcess } from "./worker-process.ts";
 
 const FIRST_DELAY_MS = 100;
 const LONGEST_DELAY_MS = 10_000;
-/** One that has lived for so long begins anew with the shortest delay. */
+/** After this life time of a process, the next restart has the shortest delay again. */
 const STEADY_MS = 30_000;
-/** What a person at a terminal sends to all processes at once: no fault of the one that has not learnt to heed it yet. */
-const OF_TERMINALS: ReadonlySet<unknown> = new Set(["SIGINT", "SIGTERM", "SIGHUP"]);
+/** A terminal sends these to all processes at once. A new process that does not handle them yet is not at fault. */
+const TERMINAL_SIGNALS: ReadonlySet<unknown> = new Set(["SIGINT", "SIGTERM", "SIGHUP"]);
 
-export interface PlaceOptions {
+export interface WorkerSlotOptions {
   readonly number: number;
   readonly log: Log;
   readonly write: (lines: string) => void;
-  /** What a process that asks now goes by. */
-  readonly order: () => Omit<Order, "number">;
+  /** The assignment for a process that starts now. */
+  readonly assignment: () => Omit<Assignment, "number">;
   readonly siblings: Siblings;
-  /** A process has ended, having counted this. */
+  /** Receives the counters of a process that has ended. */
   readonly onEnded: (lasting: readonly object[]) => void;
   readonly onRestarted: () => void;
 }
 
-/** The place of one worker: who ends in it is followed by another, until the place is closed. */
-export class Place {
-  /** The url at which its first process serves; rejects with the reason where it ends before, and the place is empty then. */
+/** The slot of one worker. It starts a process, and another one whenever that ends, until the slot is closed. */
+export class WorkerSlot {
+  /** The url of its first process. Rejects with the reason if that ends before it serves; the slot then stays empty. */
   readonly opened: Promise<string>;
-  readonly #options: PlaceOptions;
+  readonly #options: WorkerSlotOptions;
   readonly #first = Promise.withResolvers<string>();
-  readonly #life: Promise<void>;
+  readonly #loop: Promise<void>;
   #process: WorkerProcess | undefined;
   #serving = false;
   #hasServed = false;
@@ -37,17 +37,17 @@ export class Place {
   #closing = false;
   #wake: () => void = () => undefined;
 
-  constructor(options: PlaceOptions) {
+  constructor(options: WorkerSlotOptions) {
     this.#options = options;
     this.opened = this.#first.promise;
-    this.#life = this.#live();
+    this.#loop = this.#run();
   }
 
   get pid(): number | undefined {
     return this.#process?.pid;
   }
 
-  /** Its process, where that accepts clients. */
+  /** Its process, if that accepts clients. */
   get server(): WorkerProcess | undefined {
     return this.#serving ? this.#process : undefined;
   }
@@ -56,14 +56,14 @@ export class Place {
     return this.#process?.reload(file) ?? Promise.resolve();
   }
 
-  /** Is called once a second: a process that hangs is ended. `onTime` is false after a stall of the supervisor. */
-  tend(onTime: boolean): void {
+  /** Kills a process that hangs. Must be called once a second. @param onTime false after a stall of the supervisor */
+  tick(onTime: boolean): void {
     if (this.#process?.isHung(onTime) !== true) return;
     this.#options.log.error("a worker does not answer and is killed", { worker: this.#options.number, pid: this.pid });
     this.#process.kill();
   }
 
-  /** Lets its process drain, and nobody follow. Resolves once it has ended; after the bound it is killed. */
+  /** Drains its process and starts no other. Kills the process after the bound. Resolves once it has ended. */
   async close(boundMs: number): Promise<void> {
     this.#closing = true;
     this.#wake();
@@ -72,16 +72,16 @@ export class Place {
       this.#options.log.error("a worker does not end and is killed", { worker: this.#options.number, pid: this.pid });
       this.#process?.kill();
     }, boundMs);
-    await this.#life;
+    await this.#loop;
     clearTimeout(timer);
   }
 
-  async #live(): Promise<void> {
+  async #run(): Promise<void> {
     const { number, log } = this.#options;
     let failures = 0;
     while (!this.#closing) {
       const startedMs = performance.now();
-      const { how, fault } = await this.#host();
+      const { how, fault } = await this.#runProcess();
       if (this.#closing) return;
       if (!this.#hasServed && fault) {
         this.#first.reject(new Error(this.#reason ?? `worker ${number} ended with ${how} before it served`));
@@ -91,15 +91,15 @@ export class Place {
       const delayMs = Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** failures);
       failures += 1;
       log.warn("a worker ended and will be started again", { worker: number, ended: how, reason: this.#reason, delay_ms: delayMs });
-      await this.#rest(delayMs);
+      await this.#sleep(delayMs);
     }
   }
 
-  /** Has a process from its start to its end. */
-  async #host(): Promise<{ how: string; fault: boolean }> {
+  /** Runs one process from its start to its end. */
+  async #runProcess(): Promise<{ how: string; fault: boolean }> {
     this.#reason = undefined;
     try {
-      this.#process = new WorkerProcess({ answers: this.#answers(), write: this.#options.write });
+      this.#process = new WorkerProcess({ methods: this.#methods(), write: this.#options.write });
     } catch (error) {
       this.#reason = `no process can be started: ${describeError(error)}`;
       return { how: "nothing", fault: true };
@@ -109,13 +109,13 @@ export class Place {
     this.#options.onEnded(process.lasting);
     this.#serving = false;
     this.#process = undefined;
-    return { how, fault: !OF_TERMINALS.has(process.signal) };
+    return { how, fault: !TERMINAL_SIGNALS.has(process.signal) };
   }
 
-  #answers() {
-    const { number, log, order, siblings, onRestarted } = this.#options;
+  #methods() {
+    const { number, log, assignment, siblings, onRestarted } = this.#options;
     return {
-      order: (): Order => ({ ...order(), number }),
+      assignment: (): Assignment => ({ ...assignment(), number }),
       serves: (url: string): true => {
         this.#serving = true;
         if (this.#hasServed) {
@@ -136,7 +136,7 @@ export class Place {
     };
   }
 
-  #rest(ms: number): Promise<void> {
+  #sleep(ms: number): Promise<void> {
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, ms);
       this.#wake = () => {
