@@ -31,7 +31,6 @@ const keepers: Readonly<Record<string, readonly string[]>> = {
   re2js: ["channels/"],
   elysia: ["http/", "broadcasts.ts", "server.ts"],
   "@elysiajs/cron": ["broadcasts.ts"],
-  "@elysiajs/openapi/openapi": ["http/reference/document.ts"],
 };
 
 const files = [...new Bun.Glob("**/*.ts").scanSync(src)].filter((file) => !file.endsWith(".d.ts"));

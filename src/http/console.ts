@@ -3,8 +3,6 @@ import { consolePage } from "./console-page.ts" with { type: "macro" };
 import type { Instance } from "./context.ts";
 import { etagOf, isKnown } from "./etag.ts";
 import { otherMethods } from "./problems.ts";
-import { cachedHeaders, ifNoneMatch } from "./reference/cached.ts";
-import { header, operation, type Headers as DocumentedHeaders } from "./reference/operation.ts";
 import { badHost, targetPath } from "./target.ts";
 
 const { html, script, style } = consolePage();
@@ -47,7 +45,7 @@ export function consoleRoute(instance: Instance) {
     return new Response(html, { headers: { ...caching, "content-type": "text/html; charset=utf-8" } });
   };
   return new Elysia({ name: "console" })
-    .get("/", answer, { detail })
+    .get("/", answer)
     .head("/", answer)
     .all("/", ({ request }) => {
       requireRoot(request.url);
@@ -63,32 +61,4 @@ export function consoleRoute(instance: Instance) {
 function requireRoot(url: string): void {
   const misread = targetPath(url) === "/" ? undefined : badHost(url);
   if (misread !== undefined) throw misread;
-}
-
-const detail = operation({
-  operationId: "getConsole",
-  tags: ["Operators"],
-  summary: "The console",
-  description: "A page to join channels, send and watch. It needs no token; what it asks the server for does.",
-  security: [{}],
-  parameters: [ifNoneMatch],
-  answers: {
-    200: {
-      description: "The page",
-      headers: { ...cachedHeaders, ...guardingHeaders() },
-      content: { "text/html": { schema: { type: "string" } } },
-    },
-    304: { description: "You have it", headers: { ...cachedHeaders, ...guardingHeaders() } },
-  },
-  refusals: [],
-});
-
-function guardingHeaders(): DocumentedHeaders {
-  const required = { required: true };
-  return {
-    "Content-Security-Policy": header("It runs itself, and speaks to this server only", "default-src 'none'", required),
-    "Cross-Origin-Resource-Policy": header("Of this server's pages only", caching["cross-origin-resource-policy"], required),
-    "Referrer-Policy": header("Where it was is not told", caching["referrer-policy"], required),
-    "X-Content-Type-Options": header("It is HTML, and nothing else", caching["x-content-type-options"], required),
-  };
 }

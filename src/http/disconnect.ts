@@ -1,19 +1,18 @@
 import { isUtf8 } from "node:buffer";
-import { Type, type TSchema } from "@sinclair/typebox";
+import { Type } from "@sinclair/typebox";
 import { Value } from "@sinclair/typebox/value";
 import { Elysia } from "elysia";
 import type { Disconnections } from "../sessions/disconnections.ts";
-import { closeCode, Problem } from "../errors.ts";
+import { Problem } from "../errors.ts";
 import { readBody } from "./body.ts";
 import type { Instance } from "./context.ts";
 import { credentialOf } from "./credential.ts";
 import { otherMethods } from "./problems.ts";
-import { operation } from "./reference/operation.ts";
 import type { Rules } from "./rules.ts";
 
 const ROUTE = "/disconnect";
 const MAX_BODY_BYTES = 16_384;
-const orderSchema = Type.Object({ sub: Type.String({ minLength: 1, description: "As in the tokens" }) });
+const orderSchema = Type.Object({ sub: Type.String({ minLength: 1 }) });
 
 /** `POST /disconnect`: closes all connections of a subject, cluster-wide, for those with the API key. */
 export function disconnect(instance: Instance, disconnections: Disconnections) {
@@ -32,7 +31,7 @@ export function disconnect(instance: Instance, disconnections: Disconnections) {
         await disconnections.order(sub);
         return Response.json({ sub }, { headers: origins.corsHeaders(request.headers) });
       },
-      { parse: "none", detail },
+      { parse: "none" },
     )
     .all(ROUTE, otherMethods(instance, "POST"));
 }
@@ -55,26 +54,3 @@ function parseJson(text: string): unknown {
     return undefined;
   }
 }
-
-const documented: TSchema = orderSchema;
-const example = { sub: "alice" };
-
-const detail = operation({
-  operationId: "disconnect",
-  tags: ["Backends"],
-  summary: "Close all connections of a subject",
-  description: `On every instance, WebSockets with ${closeCode("disconnected")}; also on those that lose Redis for a while. The answer is the same where nobody was there. Who has a valid token may come back.`,
-  security: [{ apiKey: [] }],
-  requestBody: {
-    required: true,
-    description: `At most ${MAX_BODY_BYTES} bytes`,
-    content: { "application/json": { schema: documented, example } },
-  },
-  answers: {
-    200: {
-      description: "All instances that can be reached will hear it",
-      content: { "application/json": { schema: documented, example } },
-    },
-  },
-  refusals: ["unauthorized", "forbidden", "malformed-request", "too-large", "draining", "bus-away", "not-confirmed", "queue-full"],
-});

@@ -10,17 +10,6 @@ import type { Answers } from "./answers.ts";
 import type { Instance } from "./context.ts";
 import { HistoryText } from "./history-text.ts";
 import { otherMethods } from "./problems.ts";
-import {
-  channelAccess,
-  channelName,
-  channelPath,
-  channelRefusals,
-  EXAMPLE_CHANNEL,
-  EXAMPLE_POSITION,
-  optional,
-  positionSchema,
-} from "./reference/channel.ts";
-import { operation } from "./reference/operation.ts";
 import { integerOf, sinceOf } from "./query.ts";
 import { targetQuery } from "./target.ts";
 
@@ -34,38 +23,34 @@ const PATIENCE_S = 60;
 export function history(instance: Instance) {
   const { hub } = instance.sessions;
   return new Elysia({ name: "history" })
-    .get(
-      `${ROUTE}*`,
-      async ({ request, server }) => {
-        instance.rules.origins.require(request.headers);
-        const { rules, target } = await admit(instance, request, ROUTE, "join", ({ kind }) => void retentionOf(kind));
-        const { kind, channel } = target;
-        const query = targetQuery(request.url);
-        const since = query.get("since");
-        const limit = integerOf("limit", query.get("limit") ?? String(DEFAULT_LIMIT), 1, MAX_LIMIT);
-        const read = (count: number, after: Position | undefined): Promise<Page> =>
-          historyOf(hub.bus).read(channel, retentionOf(kind), {
-            ...(after !== undefined && { since: after }),
-            limit: count,
-            bytes: PAGE_BYTES,
-            keepsAlive: false,
-          });
-        const page = await read(limit, since === null ? undefined : sinceOf("since", since));
-        const { epoch, head, resumed, start } = page;
-        const last = Math.min(head, start + limit);
-        const text = new HistoryText({ channel, position: formatPosition(epoch, head), resumed }, page, last, (after) =>
-          read(last - after.offset, after),
-        );
-        const part = await text.next();
-        const headers = { ...rules.origins.corsHeaders(request.headers), "content-type": "application/json;charset=utf-8" };
-        if (text.ended) return new Response(part, { headers });
-        server?.timeout(request, PATIENCE_S);
-        // The time-out would hold for what came after it on the same connection.
-        const body = bodyOf(text, part, instance.answers, request.signal);
-        return new Response(body, { headers: { ...headers, connection: "close" } });
-      },
-      { detail },
-    )
+    .get(`${ROUTE}*`, async ({ request, server }) => {
+      instance.rules.origins.require(request.headers);
+      const { rules, target } = await admit(instance, request, ROUTE, "join", ({ kind }) => void retentionOf(kind));
+      const { kind, channel } = target;
+      const query = targetQuery(request.url);
+      const since = query.get("since");
+      const limit = integerOf("limit", query.get("limit") ?? String(DEFAULT_LIMIT), 1, MAX_LIMIT);
+      const read = (count: number, after: Position | undefined): Promise<Page> =>
+        historyOf(hub.bus).read(channel, retentionOf(kind), {
+          ...(after !== undefined && { since: after }),
+          limit: count,
+          bytes: PAGE_BYTES,
+          keepsAlive: false,
+        });
+      const page = await read(limit, since === null ? undefined : sinceOf("since", since));
+      const { epoch, head, resumed, start } = page;
+      const last = Math.min(head, start + limit);
+      const text = new HistoryText({ channel, position: formatPosition(epoch, head), resumed }, page, last, (after) =>
+        read(last - after.offset, after),
+      );
+      const part = await text.next();
+      const headers = { ...rules.origins.corsHeaders(request.headers), "content-type": "application/json;charset=utf-8" };
+      if (text.ended) return new Response(part, { headers });
+      server?.timeout(request, PATIENCE_S);
+      // The time-out would hold for what came after it on the same connection.
+      const body = bodyOf(text, part, instance.answers, request.signal);
+      return new Response(body, { headers: { ...headers, connection: "close" } });
+    })
     .all(`${ROUTE}*`, otherMethods(instance, "GET"));
 }
 
@@ -100,63 +85,3 @@ function bodyOf(text: HistoryText, first: string, answers: Answers, gone: AbortS
     { highWaterMark: 0 },
   );
 }
-
-const detail = operation({
-  operationId: "getHistory",
-  tags: ["Backends"],
-  summary: "What is kept of a channel",
-  description:
-    "A long answer comes as fast as it is read. It breaks off, without the end of its JSON, where the log goes on so far meanwhile that what comes next is not kept any more, where the bus goes away, and where nothing is read for 60 s: ask again.",
-  security: channelAccess,
-  parameters: [
-    channelPath,
-    optional("query", "since", "Those after this position, the first of them; left out: the newest", positionSchema, EXAMPLE_POSITION),
-    optional("query", "limit", "How many at most", { type: "integer", minimum: 1, maximum: MAX_LIMIT, default: DEFAULT_LIMIT }, 10),
-  ],
-  answers: {
-    200: {
-      description: "The messages, oldest first",
-      content: {
-        "application/json": {
-          schema: {
-            type: "object",
-            required: ["channel", "position", "resumed", "messages"],
-            properties: {
-              channel: channelName,
-              position: { allOf: [positionSchema], description: "Of the channel's newest message" },
-              resumed: {
-                type: "boolean",
-                nullable: true,
-                description: "Whether everything after `since` was kept; else all that is kept is there. `null` without `since`",
-              },
-              messages: {
-                type: "array",
-                maxItems: MAX_LIMIT,
-                items: {
-                  type: "object",
-                  required: ["id"],
-                  properties: {
-                    id: positionSchema,
-                    text: { type: "string", description: "A text message as it is" },
-                    base64: { type: "string", format: "byte", description: "A binary message, in base64" },
-                  },
-                  oneOf: [{ required: ["text"] }, { required: ["base64"] }],
-                },
-              },
-            },
-          },
-          example: {
-            channel: EXAMPLE_CHANNEL,
-            position: "k3j9x0a2-9",
-            resumed: true,
-            messages: [
-              { id: "k3j9x0a2-8", text: "hello" },
-              { id: "k3j9x0a2-9", base64: "AP8=" },
-            ],
-          },
-        },
-      },
-    },
-  },
-  refusals: [...channelRefusals, "no-history", "bus-away"],
-});

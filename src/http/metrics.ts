@@ -6,7 +6,6 @@ import { faults, Problem } from "../errors.ts";
 import type { Instance } from "./context.ts";
 import { credentialOf } from "./credential.ts";
 import { otherMethods } from "./problems.ts";
-import { operation } from "./reference/operation.ts";
 
 const LAG_RESOLUTION_MS = 10;
 const LAG_QUANTILE = 99;
@@ -54,20 +53,16 @@ export class Metrics {
     instance.sessions.counts.onPublished = (seconds) => duration.observe(seconds);
     const plugin = new Elysia({ name: "metrics" });
     plugin
-      .get(
-        "/metrics",
-        async ({ request }) => {
-          const { policy, origins } = instance.rules;
-          origins.require(request.headers);
-          const principal = await policy.identify(credentialOf(request));
-          if (policy.keyed) policy.requireKey(principal);
-          // A part of the counts would look as if they had gone down.
-          const text = await (siblings?.metrics() ?? all.metrics());
-          if (text === undefined) throw new Problem("workers-away", "Nobody can tell what all workers count.");
-          return new Response(text, { headers: { ...origins.corsHeaders(request.headers), "content-type": all.contentType } });
-        },
-        { detail },
-      )
+      .get("/metrics", async ({ request }) => {
+        const { policy, origins } = instance.rules;
+        origins.require(request.headers);
+        const principal = await policy.identify(credentialOf(request));
+        if (policy.keyed) policy.requireKey(principal);
+        // A part of the counts would look as if they had gone down.
+        const text = await (siblings?.metrics() ?? all.metrics());
+        if (text === undefined) throw new Problem("workers-away", "Nobody can tell what all workers count.");
+        return new Response(text, { headers: { ...origins.corsHeaders(request.headers), "content-type": all.contentType } });
+      })
       .all("/metrics", otherMethods(instance, "GET"));
     this.plugin = plugin;
   }
@@ -174,24 +169,3 @@ function openDescriptors(): number {
     return Number.NaN;
   }
 }
-
-const detail = operation({
-  operationId: "getMetrics",
-  tags: ["Operators"],
-  summary: "What the instance counts",
-  description:
-    "In Prometheus's text format. Where any key is set it takes the API key. Where processes share a port, it is the sum of all.",
-  security: [{}, { apiKey: [] }],
-  answers: {
-    200: {
-      description: "Metrics",
-      content: {
-        "text/plain": {
-          schema: { type: "string" },
-          example: "# HELP lockstep_connections Clients connected\n# TYPE lockstep_connections gauge\nlockstep_connections 3\n",
-        },
-      },
-    },
-  },
-  refusals: ["unauthorized", "forbidden", "workers-away"],
-});

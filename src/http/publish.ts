@@ -4,21 +4,11 @@ import { subjectOf } from "../access/principal.ts";
 import type { Kind } from "../channels/kind.ts";
 import { Problem } from "../errors.ts";
 import type { Message } from "../message.ts";
-import { formatPosition, POSITION, type Position } from "../position.ts";
+import { formatPosition, type Position } from "../position.ts";
 import { admit } from "./admission.ts";
 import { readBody } from "./body.ts";
 import type { Instance } from "./context.ts";
 import { otherMethods } from "./problems.ts";
-import {
-  channelAccess,
-  channelName,
-  channelPath,
-  channelRefusals,
-  EXAMPLE_CHANNEL,
-  EXAMPLE_POSITION,
-  optional,
-} from "./reference/channel.ts";
-import { operation } from "./reference/operation.ts";
 
 const ROUTE = "/publish/";
 const MAX_KEY = 128;
@@ -54,7 +44,7 @@ export function publish(instance: Instance) {
           return Response.json({ channel, id }, { headers: rules.origins.corsHeaders(request.headers) });
         }
       },
-      { parse: "none", detail },
+      { parse: "none" },
     )
     .all(`${ROUTE}*`, otherMethods(instance, "POST"));
 }
@@ -75,55 +65,3 @@ function asMessage(body: Buffer, contentType: string | null): Message {
   if (!isUtf8(body)) throw new Problem("malformed-text", "The body is not UTF-8; send binary as application/octet-stream.");
   return body.toString("utf8");
 }
-
-const detail = operation({
-  operationId: "publish",
-  tags: ["Backends"],
-  summary: "Publish a message",
-  description:
-    "The body is the message. It is answered once the bus has it: the message is then ordered before whatever its sender sends after that.\n\nA 503 says that it was not confirmed: what was written to Redis already may still arrive. On a channel with history it is safe to say it again with the same `Idempotency-Key`.",
-  security: channelAccess,
-  parameters: [
-    channelPath,
-    optional(
-      "header",
-      "Idempotency-Key",
-      "A repeat on the channel within 60 s, whatever its body, publishes nothing, and is answered as the first was. 400 on a channel without history.",
-      { type: "string", minLength: 1, maxLength: MAX_KEY },
-      "order-1234-paid",
-    ),
-  ],
-  requestBody: {
-    description:
-      "`application/octet-stream` is published as a binary message, everything else as text, which has to be UTF-8. At most `max_message_bytes` (65536, unless the server is told otherwise); none is an empty message. Where the channel has an envelope the text is put in it, and binary is 400.",
-    content: {
-      "text/plain": { schema: { type: "string" }, example: "hello" },
-      "application/json": { schema: {}, example: { order: 1234, state: "paid" } },
-      "application/octet-stream": { schema: { type: "string", format: "binary" } },
-    },
-  },
-  answers: {
-    200: {
-      description: "The bus has it",
-      content: {
-        "application/json": {
-          schema: {
-            type: "object",
-            required: ["channel", "id"],
-            properties: {
-              channel: channelName,
-              id: {
-                type: "string",
-                nullable: true,
-                pattern: POSITION.source,
-                description: "The message's position; `null` on a channel without history",
-              },
-            },
-          },
-          example: { channel: EXAMPLE_CHANNEL, id: EXAMPLE_POSITION },
-        },
-      },
-    },
-  },
-  refusals: [...channelRefusals, "too-large", "malformed-text", "binary-refused", "draining", "bus-away", "not-confirmed", "queue-full"],
-});

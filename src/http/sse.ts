@@ -1,5 +1,4 @@
 import { Elysia } from "elysia";
-import { formatMessage, formatOpening } from "../protocols/sse/event-format.ts";
 import { SseProtocol } from "../protocols/sse/sse.ts";
 import { Session } from "../sessions/session.ts";
 import { EventStreamTransport } from "../sessions/transports/event-stream.ts";
@@ -10,8 +9,6 @@ import { admit, stillHolds, takePlace, type Admission } from "./admission.ts";
 import type { Instance } from "./context.ts";
 import { otherMethods } from "./problems.ts";
 import { parseEventsQuery } from "./query.ts";
-import { channelAccess, channelPath, channelRefusals, EXAMPLE_POSITION, optional, positionSchema, recent } from "./reference/channel.ts";
-import { header, operation } from "./reference/operation.ts";
 import { targetQuery } from "./target.ts";
 
 const ROUTE = "/sse/";
@@ -33,39 +30,35 @@ export function serverSentEvents(instance: Instance) {
   const { sessions, fanOuts, streamTopics } = instance;
   const { registry, log } = sessions;
   return new Elysia({ name: "server-sent-events" })
-    .get(
-      `${ROUTE}*`,
-      async ({ request, server }) => {
-        // Elysia answers HEAD with the headers of GET, which would join, and never end.
-        if (request.method === "HEAD") throw new Problem("wrong-method", "This route takes GET only.", { allow: "GET" });
-        const { origins } = instance.rules;
-        const address = takePlace(instance, request, server);
-        let admission: Admission;
-        let from: JoinFrom | undefined;
-        try {
-          admission = await admit(instance, request, ROUTE, "join");
-          ({ from } = parseEventsQuery(targetQuery(request.url), request.headers, admission.target.kind));
-        } catch (error) {
-          registry.release(address);
-          throw error;
-        }
-        const protocol = new SseProtocol();
-        const session = new Session(sessions, { address, principal: admission.principal, protocol, fanOut: fanOuts.sse });
-        const transport = new EventStreamTransport(session, streamTopics);
-        session.connect(transport);
-        request.signal.addEventListener("abort", () => transport.end());
-        server?.timeout(request, 0);
-        const joining: Joining = { session, protocol, request, admission, from };
-        if (instance.draining()) end(joining, "draining");
-        else if (!(await join(joining))) void joinLater(joining);
-        protocol.open(session);
-        return new Response(
-          bodyOf(transport, () => server?.timeout(request, CUT_S)),
-          { headers: { ...origins.corsHeaders(request.headers), ...HEADERS } },
-        );
-      },
-      { detail },
-    )
+    .get(`${ROUTE}*`, async ({ request, server }) => {
+      // Elysia answers HEAD with the headers of GET, which would join, and never end.
+      if (request.method === "HEAD") throw new Problem("wrong-method", "This route takes GET only.", { allow: "GET" });
+      const { origins } = instance.rules;
+      const address = takePlace(instance, request, server);
+      let admission: Admission;
+      let from: JoinFrom | undefined;
+      try {
+        admission = await admit(instance, request, ROUTE, "join");
+        ({ from } = parseEventsQuery(targetQuery(request.url), request.headers, admission.target.kind));
+      } catch (error) {
+        registry.release(address);
+        throw error;
+      }
+      const protocol = new SseProtocol();
+      const session = new Session(sessions, { address, principal: admission.principal, protocol, fanOut: fanOuts.sse });
+      const transport = new EventStreamTransport(session, streamTopics);
+      session.connect(transport);
+      request.signal.addEventListener("abort", () => transport.end());
+      server?.timeout(request, 0);
+      const joining: Joining = { session, protocol, request, admission, from };
+      if (instance.draining()) end(joining, "draining");
+      else if (!(await join(joining))) void joinLater(joining);
+      protocol.open(session);
+      return new Response(
+        bodyOf(transport, () => server?.timeout(request, CUT_S)),
+        { headers: { ...origins.corsHeaders(request.headers), ...HEADERS } },
+      );
+    })
     .all(`${ROUTE}*`, otherMethods(instance, "GET"));
 
   /** Returns false where the bus is away. */
@@ -124,51 +117,3 @@ function bodyOf(transport: EventStreamTransport, cut: () => void): ReadableStrea
     { highWaterMark: 0 },
   );
 }
-
-const exampleStream = `${formatOpening(1000, EXAMPLE_POSITION)}${formatMessage("hello", "k3j9x0a2-8")}${formatMessage(Buffer.of(0, 255), "k3j9x0a2-9")}`;
-
-const detail = operation({
-  operationId: "joinAsEventStream",
-  tags: ["Clients"],
-  summary: "Join a channel as server-sent events",
-  description: `For a browser's \`EventSource\`, which comes back by itself and says where it was. While the bus is away the stream waits, and where the instance drains it ends: never 503, which would
-stop an \`EventSource\` for good. What closes a WebSocket ends the stream.
-
-| event | what it is |
-|---|---|
-| (none) | a text message; CR and CRLF in it arrive as LF |
-| \`binary\` | a binary message, in base64 |
-| \`reset\` | messages may be missing here: \`${JSON.stringify({ position: EXAMPLE_POSITION })}\` is where what follows begins, \`null\` on a channel without history |
-
-On a channel with history the stream opens with its position as \`id\`, and every event has one. A comment comes every 15 s.`,
-  security: channelAccess,
-  parameters: [
-    channelPath,
-    optional(
-      "header",
-      "Last-Event-ID",
-      "First replays all messages after this position. 400 where it is none.",
-      positionSchema,
-      EXAMPLE_POSITION,
-    ),
-    optional(
-      "query",
-      "last_event_id",
-      "The same, where no header can be set; 400 on a channel without history.",
-      positionSchema,
-      EXAMPLE_POSITION,
-    ),
-    recent,
-  ],
-  answers: {
-    200: {
-      description: "The stream",
-      headers: {
-        "Cache-Control": header("Never kept", HEADERS["cache-control"], { required: true }),
-        "X-Accel-Buffering": header("So that nginx passes it on at once", HEADERS["x-accel-buffering"], { required: true }),
-      },
-      content: { "text/event-stream": { schema: { type: "string" }, example: exampleStream } },
-    },
-  },
-  refusals: ["too-many-connections", "too-many-connections-of-address", ...channelRefusals],
-});
