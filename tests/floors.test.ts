@@ -26,10 +26,10 @@ const keepers: Readonly<Record<string, readonly string[]>> = {
   ioredis: ["bus/"],
   jose: ["access/"],
   "node-ws": ["remote/socket.ts"],
-  "prom-client": ["http/metrics.ts", "workers/totals.ts"],
+  "prom-client": ["http/routes/metrics.ts", "workers/totals.ts"],
   recheck: ["channels/"],
   re2js: ["channels/"],
-  elysia: ["http/", "broadcasts.ts", "server.ts"],
+  elysia: ["http/app.ts", "broadcasts.ts", "server.ts"],
   "@elysiajs/cron": ["broadcasts.ts"],
 };
 

@@ -1,13 +1,10 @@
-import { Elysia } from "elysia";
 import manifest from "../../package.json" with { type: "json" };
 import { builtinKinds } from "../channels/builtin.ts";
 import { closings, faults, type FaultName } from "../errors.ts";
 import type { Instance } from "./context.ts";
-import { etagOf, isKnown } from "./etag.ts";
+import { etagOf, isKnown } from "./request/etag.ts";
 import written from "./openapi.yaml";
-import { otherMethods, problemBody } from "./problems.ts";
-
-const ROUTE = "/openapi/json";
+import { problemBody } from "./problems.ts";
 
 /** Faults that every route may answer with. */
 const EVERYWHERE = ["foreign-origin", "internal"];
@@ -36,32 +33,24 @@ const HEADERS: Partial<Record<FaultName, Readonly<Record<string, Header>>>> = {
   },
 };
 
-/** `GET /openapi/json`: the reference of all routes. */
-export function openapi(instance: Instance) {
-  let reference: { readonly json: string; readonly etag: string } | undefined;
-  return new Elysia({ name: "openapi" })
-    .get(ROUTE, ({ request }) => {
-      const { origins } = instance.rules;
-      origins.require(request.headers);
-      const { json, etag } = (reference ??= tagged(JSON.stringify(openapiDocument())));
-      const headers = { ...origins.corsHeaders(request.headers), etag, "cache-control": "no-cache" };
-      if (isKnown(request.headers, etag)) return new Response(null, { status: 304, headers });
-      return new Response(json, { headers: { ...headers, "content-type": "application/json" } });
-    })
-    .all(ROUTE, otherMethods(instance, "GET"));
-}
+const json = JSON.stringify(openapiDocument());
+const etag = etagOf(json);
 
-function tagged(json: string) {
-  return { json, etag: etagOf(json) };
+/** `GET /openapi/json`: the reference of all routes. It needs no token. */
+export function getReference({ rules: { origins } }: Instance, { headers }: Request): Response {
+  origins.require(headers);
+  const answer = { ...origins.corsHeaders(headers), etag, "cache-control": "no-cache" };
+  if (isKnown(headers, etag)) return new Response(null, { status: 304, headers: answer });
+  return new Response(json, { headers: { ...answer, "content-type": "application/json" } });
 }
 
 /**
- * Returns the reference of all routes (https://spec.openapis.org/oas/v3.0.3): the document beside this file, completed with what the
- * code knows.
+ * Returns the document beside this file (https://spec.openapis.org/oas/v3.0.3), completed from the tables in the code, so that they cannot
+ * differ.
  *
  * @throws Error if the document names a fault that does not exist
  */
-export function openapiDocument(): object {
+function openapiDocument(): object {
   const { info, paths, components, ...rest } = requireObject(JSON.parse(fillTables(JSON.stringify(written))));
   const shared = requireObject(components);
   return {
@@ -112,9 +101,9 @@ function headersOf(name: FaultName): Readonly<Record<string, Header>> {
   return { "Retry-After": { description: "The seconds after which the same request may succeed", example: String(retryAfter) } };
 }
 
-function fillTables(json: string): string {
-  const inJson = (text: string): string => JSON.stringify(text).slice(1, -1);
-  return json.replace("{closeCodes}", () => inJson(closeCodes())).replace("{builtinKinds}", () => inJson(kinds()));
+function fillTables(text: string): string {
+  const inJson = (value: string): string => JSON.stringify(value).slice(1, -1);
+  return text.replace("{closeCodes}", () => inJson(closeCodes())).replace("{builtinKinds}", () => inJson(kinds()));
 }
 
 function closeCodes(): string {

@@ -1,6 +1,6 @@
 import type { ConfigFile } from "../config/file.ts";
-import type { Readings } from "../http/metrics.ts";
-import type { Siblings } from "../http/siblings.ts";
+import type { Readings } from "../http/routes/metrics.ts";
+import type { Siblings } from "../http/context.ts";
 
 /** What a process of the server is called by on the command line; nobody else says it. */
 export const WORKER_WORD = "worker";
