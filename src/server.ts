@@ -1,4 +1,3 @@
-import { Elysia } from "elysia";
 import { Broadcasts } from "./broadcasts.ts";
 import { requireAbilities } from "./bus/abilities.ts";
 import { openBus } from "./bus/open.ts";
@@ -6,21 +5,10 @@ import type { Server } from "bun";
 import type { Config } from "./config/config.ts";
 import { Counts } from "./counts.ts";
 import { Problem } from "./errors.ts";
-import { Answers } from "./http/answers.ts";
-import { consoleRoute } from "./http/console.ts";
-import type { Instance } from "./http/context.ts";
-import { disconnect } from "./http/disconnect.ts";
-import { health } from "./http/health.ts";
-import { history } from "./http/history.ts";
-import { Metrics, type Readings } from "./http/metrics.ts";
-import { openapi } from "./http/openapi.ts";
-import { presence } from "./http/presence.ts";
-import { problems } from "./http/problems.ts";
-import { publish } from "./http/publish.ts";
+import { createApp } from "./http/app.ts";
+import { LongAnswers, type Instance, type Siblings } from "./http/context.ts";
+import { Metrics, type Readings } from "./http/routes/metrics.ts";
 import { fixedDifferences, rulesOf } from "./http/rules.ts";
-import type { Siblings } from "./http/siblings.ts";
-import { serverSentEvents } from "./http/sse.ts";
-import { websocket } from "./http/ws.ts";
 import { Hub } from "./hub/hub.ts";
 import type { Log } from "./log.ts";
 import { rawEncoder, RawProtocol } from "./protocols/raw/raw.ts";
@@ -78,7 +66,7 @@ export async function createServer(config: Config, log: Log, siblings?: Siblings
   const streamTopics = new StreamTopics();
   const rawFanOut = new EncodedFanOut(rawEncoder, nativeTopics);
   const sseFanOut = new EncodedFanOut(sseEncoder, streamTopics);
-  const answers = new Answers();
+  const longAnswers = new LongAnswers();
   const hub = await Hub.open({
     openBus: (listener) => openBus({ url: config.redisUrl, prefix: config.redisPrefix, limits, counts, log }, listener),
     limits,
@@ -104,6 +92,9 @@ export async function createServer(config: Config, log: Log, siblings?: Siblings
     refusals: new RefusalLog(log),
     log,
   };
+  const disconnections = new Disconnections(hub, registry);
+  if (rules.policy.hasSubjects) disconnections.start();
+  const metrics = new Metrics(sessions);
   const instance: Instance = {
     get rules() {
       return rules;
@@ -115,35 +106,22 @@ export async function createServer(config: Config, log: Log, siblings?: Siblings
       sse: () => new SseProtocol(sseFanOut),
     },
     streamTopics,
-    answers,
+    longAnswers,
+    disconnections,
+    metrics,
     siblings,
     draining: () => refusal !== undefined,
     accept: () => {
       if (refusal !== undefined) throw refusal;
     },
   };
-  const disconnections = new Disconnections(hub, registry);
-  if (rules.policy.hasSubjects) disconnections.start();
-  const metrics = new Metrics(instance);
   const broadcasts = new Broadcasts({
     log,
     publishTick: async (tick) => {
       if (await hub.bus.ticks?.claim(tick)) counts.ticks += 1;
     },
   });
-  const app = new Elysia({ handler: { standardHostname: false } })
-    .use(problems(instance))
-    .use(websocket(instance))
-    .use(serverSentEvents(instance))
-    .use(publish(instance))
-    .use(history(instance))
-    .use(presence(instance))
-    .use(disconnect(instance, disconnections))
-    .use(metrics.plugin)
-    .use(health(instance))
-    .use(openapi(instance))
-    .use(consoleRoute(instance))
-    .compile();
+  const app = createApp(instance).compile();
   const end = (): void => {
     metrics.close();
     registry.close();
@@ -177,7 +155,7 @@ export async function createServer(config: Config, log: Log, siblings?: Siblings
     registry.mute();
     const { drainTimeoutMs } = rules.config;
     await within(drainTimeoutMs, hub.bus.settled());
-    await Promise.all([registry.drain(drainTimeoutMs), within(drainTimeoutMs, answers.none())]);
+    await Promise.all([registry.drain(drainTimeoutMs), within(drainTimeoutMs, longAnswers.none())]);
     // What still waits is refused now, and HTTP may say so.
     end();
     await within(GOODBYE_MS, running.stop(false));

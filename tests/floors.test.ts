@@ -26,11 +26,10 @@ const keepers: Readonly<Record<string, readonly string[]>> = {
   ioredis: ["bus/redis/connection.ts", "bus/redis/topology.ts"],
   jose: ["access/"],
   "node-ws": ["remote/socket.ts"],
-  "prom-client": ["http/metrics.ts", "workers/totals.ts"],
+  "prom-client": ["http/routes/metrics.ts", "workers/totals.ts"],
   re2js: ["channels/"],
-  elysia: ["http/", "broadcasts.ts", "server.ts"],
+  elysia: ["http/app.ts", "broadcasts.ts", "server.ts"],
   "@elysiajs/cron": ["broadcasts.ts"],
-  "@elysiajs/openapi/openapi": ["http/reference/document.ts"],
 };
 
 const files = [...new Bun.Glob("**/*.ts").scanSync(src)].filter((file) => !file.endsWith(".d.ts"));

@@ -1,6 +1,6 @@
 import { loadConfig } from "../config/load.ts";
 import { keepFixed } from "../http/rules.ts";
-import type { Siblings } from "../http/siblings.ts";
+import type { Siblings } from "../http/context.ts";
 import { Log } from "../log.ts";
 import { createServer, type LockstepServer } from "../server.ts";
 import { Rpc } from "../workers/rpc.ts";

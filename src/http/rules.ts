@@ -4,19 +4,19 @@ import { Resolver } from "../channels/resolver.ts";
 import { takesSameTokens, type Config } from "../config/config.ts";
 import { Networks } from "../config/networks.ts";
 import type { Log } from "../log.ts";
-import { Origins } from "./origins.ts";
+import { Origins } from "./request/origins.ts";
 
-/** What a reload replaces, all of it at once. */
+/** Everything that a reload replaces, as one value. A reload never mixes old and new. */
 export interface Rules {
   readonly config: Config;
   readonly resolver: Resolver;
   readonly policy: Policy;
   readonly origins: Origins;
-  /** Those whose word on addresses counts. */
+  /** The proxies whose `X-Forwarded-For` counts. */
   readonly proxies: Networks;
 }
 
-/** @param before whose tokens go on being good where their keys are the same: those behind a url were fetched */
+/** @param before the rules so far; their fetched keys stay in use if the new configuration takes the same tokens */
 export function rulesOf(config: Config, log: Log, before?: Rules): Rules {
   const { auth } = config;
   const same = before !== undefined && takesSameTokens(before.config.auth, auth) ? before.policy : undefined;
@@ -29,7 +29,7 @@ export function rulesOf(config: Config, log: Log, before?: Rules): Rules {
   };
 }
 
-/** The settings that a running server cannot change, and their keys. */
+/** The settings that need a restart, with their keys in the file. */
 const fixed = [
   ["host", "server.host"],
   ["port", "server.port"],
@@ -41,12 +41,12 @@ const fixed = [
   ["logFormat", "log.format"],
 ] as const;
 
-/** Those of them that differ, by key. */
+/** Returns the keys of the settings that differ and need a restart. */
 export function fixedDifferences(running: Config, next: Config): string[] {
   return fixed.filter(([key]) => running[key] !== next[key]).map(([, name]) => name);
 }
 
-/** The next configuration, as one takes it who serves beside a running server and has to be like it. */
+/** Returns the next configuration with the settings that need a restart as they run. A worker that starts later takes it. */
 export function keepFixed(running: Config, next: Config): Config {
   return { ...next, ...Object.fromEntries(fixed.map(([key]) => [key, running[key]])) };
 }

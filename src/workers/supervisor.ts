@@ -1,7 +1,7 @@
 import type { Config } from "../config/config.ts";
 import type { ConfigFile } from "../config/file.ts";
 import { fixedDifferences } from "../http/rules.ts";
-import type { Siblings } from "../http/siblings.ts";
+import type { Siblings } from "../http/context.ts";
 import type { Log } from "../log.ts";
 import { WorkerSlot } from "./worker-slot.ts";
 import { takePort, type SharedPort } from "./port.ts";

@@ -1,6 +1,6 @@
 import type { ConfigFile } from "../config/file.ts";
-import type { Readings } from "../http/metrics.ts";
-import type { Siblings } from "../http/siblings.ts";
+import type { Readings } from "../http/routes/metrics.ts";
+import type { Siblings } from "../http/context.ts";
 
 /** The command that starts a worker. Only the supervisor uses it. */
 export const WORKER_COMMAND = "worker";

@@ -1,5 +1,5 @@
 import type { ConfigFile } from "../config/file.ts";
-import type { Siblings } from "../http/siblings.ts";
+import type { Siblings } from "../http/context.ts";
 import { describeError, type Log } from "../log.ts";
 import type { Assignment } from "./worker-protocol.ts";
 import { WorkerProcess } from "./worker-process.ts";

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Kind } from "../../../src/channels/kind.ts";
-import type { Siblings } from "../../../src/http/siblings.ts";
+import type { Siblings } from "../../../src/http/context.ts";
 import { Log } from "../../../src/log.ts";
 import { createServer } from "../../../src/server.ts";
 import { exampleOf, send, type Wish } from "../../support/documented-request.ts";

@@ -1,18 +1,18 @@
-import type { Kind } from "../channels/kind.ts";
-import { Problem } from "../errors.ts";
-import type { JoinFrom } from "../hub/joins.ts";
-import { parsePosition, type Position } from "../position.ts";
+import type { Kind } from "../../channels/kind.ts";
+import { Problem } from "../../errors.ts";
+import type { JoinFrom } from "../../hub/joins.ts";
+import { parsePosition, type Position } from "../../position.ts";
 
-/** What a query asks of a channel's history. */
+/** The part of a channel's history that a client asks for when it joins. */
 export interface HistoryQuery {
   readonly from?: JoinFrom;
   readonly hello: boolean;
 }
 
 /**
- * `since`, `recent` and `hello` of an upgrade.
+ * Reads `since`, `recent` and `hello` of an upgrade.
  *
- * @throws Problem `malformed-request`, also where the channel keeps no history
+ * @throws Problem `malformed-request`, also if the channel keeps no history
  */
 export function parseHistoryQuery(query: URLSearchParams, kind: Kind): HistoryQuery {
   requireHistory(query, ["since", "recent", "hello"], kind);
@@ -26,8 +26,8 @@ export function parseHistoryQuery(query: URLSearchParams, kind: Kind): HistoryQu
 }
 
 /**
- * `Last-Event-ID` (header, or `last_event_id`) and `recent` of an event stream. Where the browser comes back it brings both: then
- * the first counts.
+ * Reads `Last-Event-ID` (the header, or `last_event_id`) and `recent` of an event stream. A browser that reconnects sends both; then the
+ * former counts.
  *
  * @throws Problem `malformed-request`
  */

@@ -1,4 +1,5 @@
-import { Problem } from "../errors.ts";
+import { Problem } from "../../errors.ts";
+import type { Subscription } from "../../hub/subscription.ts";
 
 const PROTOCOL_VERSION = "13";
 const SUBPROTOCOL = "lockstep";
@@ -6,7 +7,7 @@ const SUBPROTOCOL = "lockstep";
 const KEY = /^[A-Za-z0-9+/]{22}==$/;
 
 /**
- * Checks an opening handshake (RFC 6455 §4.2.1) and returns the headers that the 101 has to carry besides the usual ones.
+ * Checks an opening handshake (RFC 6455 §4.2.1). Returns the headers that the 101 needs besides the usual ones.
  *
  * @throws Problem `upgrade-required`, `malformed-request`, `unknown-subprotocol`
  */
@@ -23,12 +24,18 @@ export function checkHandshake(headers: Headers): Record<string, string> {
   }
   const offered = headers.get("sec-websocket-protocol")?.trim() ?? "";
   if (offered === "") return {};
-  // A token beside it is no protocol, and is never answered with.
+  // A token beside it is not a protocol, and is never part of the answer.
   if (!offered.split(",").some((protocol) => protocol.trim() === SUBPROTOCOL)) {
     throw new Problem("unknown-subprotocol", `The server speaks the subprotocol ${SUBPROTOCOL}, or none.`);
   }
-  // Left alone, Bun would answer with the first one offered, whatever it is.
+  // By default Bun answers with the first one offered, whatever it is.
   return { "sec-websocket-protocol": SUBPROTOCOL };
+}
+
+/** Returns the headers of the 101 that say where the messages begin, and if that is where the client wanted to resume. */
+export function positionHeaders({ position, resumed }: Subscription): Record<string, string> {
+  if (position === null) return {};
+  return { "lockstep-position": position, ...(resumed === null ? {} : { "lockstep-resumed": String(resumed) }) };
 }
 
 function lists(header: string | null, token: string): boolean {

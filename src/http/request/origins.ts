@@ -1,13 +1,13 @@
-import { Problem } from "../errors.ts";
+import { Problem } from "../../errors.ts";
 
-/** How long a browser may remember the answer to a preflight, in seconds. */
+/** Time for which a browser may remember the answer to a preflight, in seconds. */
 const PREFLIGHT_MAX_AGE_S = 600;
 const ALLOWED_HEADERS = "authorization, content-type, idempotency-key, last-event-id";
 const EXPOSED_HEADERS = "retry-after, www-authenticate";
 
 /**
- * Of whose pages browsers may come (RFC 6454), and what they are told of it (https://fetch.spec.whatwg.org/#http-cors-protocol).
- * Without a list any: there are no cookies that would make it somebody else's browser.
+ * The origins (RFC 6454) whose pages may use the server, and the CORS headers for them (https://fetch.spec.whatwg.org/#http-cors-protocol).
+ * An empty list allows every origin. That is safe, because there are no cookies with which a page could act as its visitor.
  */
 export class Origins {
   readonly #allowed: ReadonlySet<string>;
@@ -18,19 +18,23 @@ export class Origins {
 
   /** @throws Problem `foreign-origin` */
   require(headers: Headers): void {
-    if (!this.#admits(headers)) throw new Problem("foreign-origin", "Pages of this origin may not come here.");
+    if (!this.#admits(headers)) throw new Problem("foreign-origin", "Pages of this origin may not use this server.");
   }
 
-  /** What lets the page that asked read the answer. */
+  /** Returns the headers that let the requesting page read the answer. */
   corsHeaders(headers: Headers): Record<string, string> {
     if (this.#allowed.size === 0) return { "access-control-allow-origin": "*", "access-control-expose-headers": EXPOSED_HEADERS };
     const origin = headers.get("origin");
-    // The answer is another for another origin, also for the one that brings none.
+    // The answer depends on the origin, even for a request without one.
     if (origin === null || !this.#admits(headers)) return { vary: "Origin" };
     return { vary: "Origin", "access-control-allow-origin": origin, "access-control-expose-headers": EXPOSED_HEADERS };
   }
 
-  /** The answer to a preflight, or undefined where a request is none. */
+  /**
+   * Returns the answer to a preflight, or undefined for any other request.
+   *
+   * @throws Problem `foreign-origin`
+   */
   preflight({ method, headers }: Request, methods: string): Response | undefined {
     if (method !== "OPTIONS" || !headers.has("origin") || !headers.has("access-control-request-method")) return undefined;
     this.require(headers);
@@ -50,7 +54,7 @@ export class Origins {
   }
 }
 
-/** Whether a page is of this very server. Only the host is compared: a proxy may have ended the TLS of an https page. */
+/** Returns true if an origin is this server. It compares hosts only: a proxy may have terminated the TLS of an https page. */
 function isOwn(origin: string, host: string): boolean {
   const [scheme, rest] = origin.split("://");
   const own = `${scheme}://${host}`;

@@ -2,13 +2,13 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
-const folder = join(import.meta.dir, "../../console/app");
+const folder = join(import.meta.dir, "../../../console/app");
 
 /**
- * The console as one page: its script and its style stand in it, so that it is one file in the executable and one request of a
- * browser. Called as a macro: the bundler puts the answer into the executable, and from source it is the same bytes.
+ * Returns the console as one page with its script and style inside, so a browser needs one request for it. This is a macro: the bundler puts
+ * its result into the executable. From source the result has the same bytes.
  *
- * A process of its own bundles, since Bun's bundler cannot be called while it waits for a macro.
+ * A child process bundles, because Bun's bundler cannot be called while it waits for a macro.
  */
 export function consolePage(): { html: string; script: string; style: string } {
   const script = bundle("main.ts");
@@ -23,12 +23,12 @@ export function consolePage(): { html: string; script: string; style: string } {
 function bundle(file: string): string {
   const build = Bun.spawnSync([process.execPath, "build", join(folder, file), "--minify", "--target=browser"], { stderr: "inherit" });
   const text = build.stdout.toString().trim();
-  // It would end the element that it stands in.
+  // Such a tag would end the element around the text.
   if (!build.success || /<\/(script|style)/i.test(text)) throw new Error(`${file} of the console cannot be bundled`);
   return text;
 }
 
-/** What a Content-Security-Policy allows it by (https://www.w3.org/TR/CSP3/#grammardef-hash-source). */
+/** Returns the hash by which a Content-Security-Policy allows a text (https://www.w3.org/TR/CSP3/#grammardef-hash-source). */
 function sourceOf(text: string): string {
   return `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
 }

@@ -1,11 +1,11 @@
-import type { Page } from "../bus/history.ts";
-import type { Message } from "../message.ts";
-import { formatPosition, type Position } from "../position.ts";
+import type { Page } from "../../bus/history.ts";
+import type { Message } from "../../message.ts";
+import { formatPosition, type Position } from "../../position.ts";
 
-/** How much of an answer is made at a time, in characters. */
+/** Size of a part, in characters. */
 const PART_LENGTH = 16 * 1024;
 
-/** What is said of a channel besides its messages. */
+/** The fields of the answer before its messages. */
 export interface HistoryHead {
   readonly channel: string;
   readonly position: string;
@@ -13,22 +13,22 @@ export interface HistoryHead {
 }
 
 /**
- * The answer of `/history` in parts, made as they are asked for: a short request may be for very much, and who asks may never read it.
+ * The answer of `/history` in parts, each produced on demand. A short request may ask for a large answer, and its client may never read it.
  */
 export class HistoryText {
   readonly #read: (since: Position) => Promise<Page>;
-  /** The offset of the last message that is wanted. */
+  /** The offset of the last message of the answer. */
   readonly #last: number;
   #page: Page;
-  /** Of the page, how many messages are in parts already. */
+  /** The number of messages of the page that are in parts already. */
   #taken = 0;
   #text: string;
   #ended = false;
 
   /**
-   * @param first where it begins
-   * @param last the offset of the last message that is wanted
-   * @param read the page after a position
+   * @param first the first page
+   * @param last the offset of the last message of the answer
+   * @param read reads the page after a position
    */
   constructor(head: HistoryHead, first: Page, last: number, read: (since: Position) => Promise<Page>) {
     this.#text = `${JSON.stringify(head).slice(0, -1)},"messages":[`;
@@ -37,15 +37,15 @@ export class HistoryText {
     this.#read = read;
   }
 
-  /** Whether the last part was given. */
+  /** True once `next()` has returned the last part. */
   get ended(): boolean {
     return this.#ended;
   }
 
   /**
-   * The next part.
+   * Returns the next part.
    *
-   * @throws Error where what comes next is not kept any more; Problem `bus-away`
+   * @throws Error if the next messages are no longer kept; Problem `bus-away`
    */
   async next(): Promise<string> {
     while (this.#text.length < PART_LENGTH) {
@@ -60,7 +60,7 @@ export class HistoryText {
       if (message === undefined) {
         this.#page = await this.#read({ epoch, offset });
         this.#taken = 0;
-        if (this.#page.resumed !== true || this.#page.messages.length === 0) throw new Error("what comes next is not kept any more");
+        if (this.#page.resumed !== true || this.#page.messages.length === 0) throw new Error("the next messages are no longer kept");
       } else {
         this.#taken += 1;
         this.#text += inJson(formatPosition(epoch, offset + 1), message);

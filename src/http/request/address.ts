@@ -1,15 +1,11 @@
-import { plainAddress, type Networks } from "../config/networks.ts";
-
-/** What of Bun's server is asked here. */
-export interface Peers {
-  requestIP(request: Request): { readonly address: string } | null;
-}
+import type { HttpServer } from "../context.ts";
+import { plainAddress, type Networks } from "../../config/networks.ts";
 
 /**
- * The address that a request comes from. What a proxy says of it (`X-Forwarded-For`) counts only where it is trusted; what stands
- * further to the left was said by others, who may lie.
+ * Returns the address that a request comes from, or "unknown". `X-Forwarded-For` is read from the right and only as far as trusted proxies wrote
+ * it: a client can forge everything further left.
  */
-export function addressOf(request: Request, server: Peers | null, proxies: Networks): string {
+export function addressOf(request: Request, server: Pick<HttpServer, "requestIP"> | null, proxies: Networks): string {
   const peer = server?.requestIP(request)?.address ?? "";
   let address = plainAddress(peer);
   if (address === undefined) return "unknown";
@@ -23,7 +19,7 @@ export function addressOf(request: Request, server: Peers | null, proxies: Netwo
   return address;
 }
 
-/** `1.2.3.4:567` and `[::1]:567` are written by some. */
+/** Some proxies write `1.2.3.4:567` and `[::1]:567`. */
 function withoutPort(entry: string): string {
   return /^\[(.*)\](?::[0-9]+)?$/.exec(entry)?.[1] ?? /^([0-9.]+):[0-9]+$/.exec(entry)?.[1] ?? entry;
 }

@@ -1,11 +1,11 @@
-import { readAtMost } from "../lib/read-at-most.ts";
-import { Problem } from "../errors.ts";
+import { readAtMost } from "../../lib/read-at-most.ts";
+import { Problem } from "../../errors.ts";
 
 /**
- * Reads the whole body, and stops as soon as it is too large: what a client says of the length need not be true. Who sends a
- * byte now and then is cut by Bun's idle time-out, which counts from the request's beginning.
+ * Reads a whole body, and stops as soon as it is too large: a client may lie about its length. Bun's idle time-out counts from the
+ * beginning of the request, so it also cuts a client that sends a byte now and then.
  *
- * @throws Problem `too-large`, `malformed-request` where it does not arrive
+ * @throws Problem `too-large`; `malformed-request` if the body does not arrive
  */
 export async function readBody(request: Request, maxBytes: number): Promise<Buffer> {
   const tooLarge = new Problem("too-large", `A body has at most ${maxBytes} bytes.`, { connection: "close" });

@@ -1,10 +1,12 @@
-import type { Credential } from "../access/policy.ts";
+import type { Credential } from "../../access/policy.ts";
 import { targetQuery } from "./target.ts";
 
-/** Browsers cannot set headers on a WebSocket; a subprotocol is what they can say. */
+/** Browsers cannot set headers on a WebSocket, but they can offer subprotocols. */
 const TOKEN_SUBPROTOCOL = "lockstep.token.";
 
-/** What a request says of who it is: `Authorization: Bearer` (RFC 6750 §2.1), else `?token=`, else a subprotocol. Nothing of it is ever logged. */
+/**
+ * Returns the credential of a request: `Authorization: Bearer` (RFC 6750 §2.1), else `?token=`, else a subprotocol. Never log it.
+ */
 export function credentialOf({ headers, url }: Request): Credential | undefined {
   const [scheme = "", ...bearer] = headers.get("authorization")?.trim().split(/ +/) ?? [];
   if (scheme.toLowerCase() === "bearer") return { token: bearer.join(" "), mayBeKey: true };

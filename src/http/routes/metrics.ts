@@ -1,12 +1,10 @@
 import { readdirSync } from "node:fs";
 import { monitorEventLoopDelay } from "node:perf_hooks";
-import { Elysia } from "elysia";
 import { Counter, Gauge, Histogram, Registry, type Aggregator } from "prom-client";
-import { faults, Problem } from "../errors.ts";
-import type { Instance } from "./context.ts";
-import { credentialOf } from "./credential.ts";
-import { otherMethods } from "./problems.ts";
-import { operation } from "./reference/operation.ts";
+import { faults, Problem } from "../../errors.ts";
+import type { SessionContext } from "../../sessions/context.ts";
+import type { Instance } from "../context.ts";
+import { credentialOf } from "../request/credential.ts";
 
 const LAG_RESOLUTION_MS = 10;
 const LAG_QUANTILE = 99;
@@ -14,36 +12,45 @@ const NANOSECONDS = 1e9;
 /** From half a millisecond to the time after which a publish is given up. */
 const DURATION_BUCKETS_S = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 
-/** What one process counts, as prom-client adds it up with what others count. */
+/** The counts of one process, in the form in which prom-client sums them up over processes. */
 export interface Readings {
-  /** Counters and histograms: they stay in the sum when the process has ended. */
+  /** Counters and histograms. They stay in the sum when the process has ended. */
   readonly lasting: readonly object[];
-  /** Gauges: they hold while it lives. */
+  /** Gauges. They count only while the process lives. */
   readonly passing: readonly object[];
 }
 
-/** What is shown, what of it lasts and what passes. */
 class Registries {
   readonly all = new Registry();
   readonly lasting = new Registry();
   readonly passing = new Registry();
 }
 
+/** `GET /metrics`: the metrics as Prometheus text. It needs the API key if any key is set. */
+export async function getMetrics({ rules, siblings, metrics }: Instance, request: Request): Promise<Response> {
+  const { policy, origins } = rules;
+  origins.require(request.headers);
+  const principal = await policy.identify(credentialOf(request));
+  if (policy.keyed) policy.requireKey(principal);
+  // A partial sum would look as if counters had gone down, so it is refused.
+  const text = await (siblings?.metrics() ?? metrics.text());
+  if (text === undefined) throw new Problem("workers-away", "The counts of all workers are not known.");
+  return new Response(text, { headers: { ...origins.corsHeaders(request.headers), "content-type": metrics.contentType } });
+}
+
 /**
- * `GET /metrics`: Prometheus text (https://prometheus.io/docs/instrumenting/exposition_formats/). What the instance counts is read
- * when somebody asks, so the hot path pays for plain numbers only.
+ * The counts of this process as Prometheus text (https://prometheus.io/docs/instrumenting/exposition_formats/). They are read only on request, so
+ * the hot path increments plain numbers.
  */
 export class Metrics {
-  readonly plugin: Elysia;
   readonly #registries = new Registries();
   readonly #lag = monitorEventLoopDelay({ resolution: LAG_RESOLUTION_MS });
 
-  constructor(instance: Instance) {
+  constructor(sessions: SessionContext) {
     const { all, lasting } = this.#registries;
-    const { siblings } = instance;
     this.#lag.enable();
-    addCounters(this.#registries, instance);
-    addGauges(this.#registries, instance, () => this.#lagSeconds());
+    addCounters(this.#registries, sessions);
+    addGauges(this.#registries, sessions, () => this.#lagSeconds());
     addProcess(this.#registries);
     const duration = new Histogram({
       name: "lockstep_publish_duration_seconds",
@@ -51,28 +58,17 @@ export class Metrics {
       buckets: DURATION_BUCKETS_S,
       registers: [all, lasting],
     });
-    instance.sessions.counts.onPublished = (seconds) => duration.observe(seconds);
-    const plugin = new Elysia({ name: "metrics" });
-    plugin
-      .get(
-        "/metrics",
-        async ({ request }) => {
-          const { policy, origins } = instance.rules;
-          origins.require(request.headers);
-          const principal = await policy.identify(credentialOf(request));
-          if (policy.keyed) policy.requireKey(principal);
-          // A part of the counts would look as if they had gone down.
-          const text = await (siblings?.metrics() ?? all.metrics());
-          if (text === undefined) throw new Problem("workers-away", "Nobody can tell what all workers count.");
-          return new Response(text, { headers: { ...origins.corsHeaders(request.headers), "content-type": all.contentType } });
-        },
-        { detail },
-      )
-      .all("/metrics", otherMethods(instance, "GET"));
-    this.plugin = plugin;
+    sessions.counts.onPublished = (seconds) => duration.observe(seconds);
   }
 
-  /** For those who add it up. */
+  get contentType(): string {
+    return this.#registries.all.contentType;
+  }
+
+  text(): Promise<string> {
+    return this.#registries.all.metrics();
+  }
+
   async read(): Promise<Readings> {
     return { lasting: await this.readLasting(), passing: await this.#registries.passing.getMetricsAsJSON() };
   }
@@ -81,7 +77,7 @@ export class Metrics {
     return this.#registries.lasting.getMetricsAsJSON();
   }
 
-  /** Ends the watch on the event loop. */
+  /** Stops measuring the event loop. */
   close(): void {
     this.#lag.disable();
   }
@@ -93,8 +89,7 @@ export class Metrics {
   }
 }
 
-function addCounters({ all, lasting }: Registries, { sessions }: Instance): void {
-  const { counts } = sessions;
+function addCounters({ all, lasting }: Registries, { counts }: SessionContext): void {
   const counters: readonly [name: string, help: string, value: () => number][] = [
     ["lockstep_joins_total", "Clients that joined a channel", () => counts.joins],
     ["lockstep_messages_published_total", "Messages that clients sent to the bus", () => counts.published],
@@ -126,14 +121,13 @@ function addCounters({ all, lasting }: Registries, { sessions }: Instance): void
     registers: [all, lasting],
     collect: () => {
       refusals.reset();
-      // From the start, with 0: of a counter that appears with its first count nobody sees that it rose.
+      // Each reason starts with 0. Prometheus sees no increase in a counter that appears with its first count.
       for (const reason of Object.keys(faults)) refusals.inc({ reason }, counts.refusals.get(reason) ?? 0);
     },
   });
 }
 
-function addGauges(registries: Registries, { sessions }: Instance, lagSeconds: () => number): void {
-  const { hub, registry } = sessions;
+function addGauges(registries: Registries, { hub, registry }: SessionContext, lagSeconds: () => number): void {
   const gauges: readonly [name: string, help: string, value: () => number, aggregator?: Aggregator][] = [
     ["lockstep_connections", "Clients connected", () => registry.count],
     ["lockstep_channels", "Channels with clients here; one with clients on several workers counts for each", () => hub.channels],
@@ -144,7 +138,7 @@ function addGauges(registries: Registries, { sessions }: Instance, lagSeconds: (
   for (const gauge of gauges) addGauge(registries, ...gauge);
 }
 
-/** The library's own process metrics lean on what Bun does not have. */
+/** Bun lacks what prom-client's own process metrics need. */
 function addProcess(registries: Registries): void {
   const startedSeconds = Date.now() / 1000 - process.uptime();
   addGauge(registries, "process_start_time_seconds", "When the process started, in seconds since 1970", () => startedSeconds, "min");
@@ -162,7 +156,7 @@ function addProcess(registries: Registries): void {
   });
 }
 
-/** @param aggregator how the values of several processes make one */
+/** @param aggregator combines the values of several processes */
 function addGauge({ all, passing }: Registries, name: string, help: string, value: () => number, aggregator: Aggregator = "sum"): void {
   const gauge: Gauge = new Gauge({ name, help, aggregator, registers: [all, passing], collect: () => gauge.set(value()) });
 }
@@ -174,24 +168,3 @@ function openDescriptors(): number {
     return Number.NaN;
   }
 }
-
-const detail = operation({
-  operationId: "getMetrics",
-  tags: ["Operators"],
-  summary: "What the instance counts",
-  description:
-    "In Prometheus's text format. Where any key is set it takes the API key. Where processes share a port, it is the sum of all.",
-  security: [{}, { apiKey: [] }],
-  answers: {
-    200: {
-      description: "Metrics",
-      content: {
-        "text/plain": {
-          schema: { type: "string" },
-          example: "# HELP lockstep_connections Clients connected\n# TYPE lockstep_connections gauge\nlockstep_connections 3\n",
-        },
-      },
-    },
-  },
-  refusals: ["unauthorized", "forbidden", "workers-away"],
-});
