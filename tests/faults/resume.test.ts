@@ -62,7 +62,7 @@ function keepData(redis: RedisServer): () => Promise<void> {
 }
 
 const backInTime = (instances: readonly Instance[]): Promise<void> =>
-  waitFor("the instances to be ready", async () => (await Promise.all(instances.map((one) => one.ready()))).every(Boolean), 4000);
+  waitFor("the instances to be ready", async () => (await Promise.all(instances.map((one) => one.ready()))).every(Boolean));
 
 test("20,000 messages, 200 cuts, a kill of Redis and a hang: nothing lost, doubled or out of order, here and on the other instance", async () => {
   const random = randomNumbers();
@@ -355,7 +355,7 @@ test("what expired while Redis was away keeps no instance from ending at once", 
   expect((await instance.publish("rooms/a", "x")).status).toBe(503);
   const since = Date.now();
   await instance.drain();
-  expect(Date.now() - since).toBeLessThan(2000);
+  expect(Date.now() - since).toBeLessThan(5000);
 });
 
 test("a client goes on where it was on another instance when its own is killed", async () => {

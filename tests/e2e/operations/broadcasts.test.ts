@@ -26,7 +26,7 @@ describe("a broadcast", () => {
     const times = ticks.map((tick) => Date.parse(`${tick.slice("at ".length).replace(" ", "T")}+08:00`));
     expect(ticks).toEqual(ticks.map((tick) => expect.stringMatching(/^at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/) && tick));
     expect(times).toEqual(times.map((_, index) => (times[0] ?? 0) + index * 1000));
-    expect(Math.abs(Date.now() - (times[2] ?? 0))).toBeLessThan(2000);
+    expect(Math.abs(Date.now() - (times[2] ?? 0))).toBeLessThan(5000);
   });
 
   test("of the built-in channel comes every 5 s, in the tutorial's words", async () => {
