@@ -202,7 +202,7 @@ test("a refusal that does not end is told all the same, soon", async () => {
   const startedMs = performance.now();
   const { code, stderr } = await run(["subscribe", `${endless.url.href}rooms/a`]);
   expect([code, stderr]).toMatchObject([1, expect.stringContaining("answered 401")]);
-  expect(performance.now() - startedMs).toBeLessThan(8000);
+  expect(performance.now() - startedMs).toBeLessThan(15_000);
   await endless.stop(true);
 });
 

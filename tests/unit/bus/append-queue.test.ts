@@ -62,11 +62,11 @@ describe("what waits for the logs of channels", () => {
   });
 
   test("is refused after its time, whatever was refused before it", async () => {
-    const { queue: waiting } = begin(400);
+    const { queue: waiting } = begin(1000);
     const [first, second] = [new Publisher(), new Publisher()];
     waiting.add("a", "x", undefined, first, false);
     const batch = waiting.take();
-    await Bun.sleep(200);
+    await Bun.sleep(600);
     waiting.add("b", "x", undefined, second, false);
     waiting.take();
     await waitFor("the first to be told", () => first.refusals === 1);
