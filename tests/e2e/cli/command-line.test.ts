@@ -106,7 +106,7 @@ test("what is tried again ends before the server has forgotten the key", async (
   const publishing = { url, credential: remoteCredential({}), message: "x", idempotencyKey: "k", timeoutMs: 20_000 };
   const startedMs = performance.now();
   expect(await publishThere(publishing, 1500).catch(String)).toContain("answered 503");
-  expect(performance.now() - startedMs).toBeLessThan(3000);
+  expect(performance.now() - startedMs).toBeLessThan(5000);
   expect(asked).toBeGreaterThan(1);
   await busy.stop(true);
 });

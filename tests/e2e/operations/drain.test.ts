@@ -82,7 +82,7 @@ describe("draining", () => {
     stays.reader.resume();
     await waitFor("the rest", stays.whole);
     await drained;
-    expect(Date.now() - startedMs).toBeLessThan(5000);
+    expect(Date.now() - startedMs).toBeLessThan(9000);
   });
 
   test("hears nobody any more, while it publishes what it had taken before", async () => {
@@ -122,7 +122,7 @@ describe("draining", () => {
     await Bun.sleep(20);
     const since = Date.now();
     await instance.drain();
-    expect(Date.now() - since).toBeWithin(400, 2000);
+    expect(Date.now() - since).toBeWithin(400, 5000);
     expect((await held).status).toBe(503);
     stuck.destroy();
     await redis.stop();

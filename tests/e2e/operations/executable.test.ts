@@ -38,7 +38,7 @@ describe("the executable, alone in an empty folder", () => {
     const server = await Server.start({ REDIS_URL: `redis://127.0.0.1:${await freePort()}`, LOG_LEVEL: "error" });
     const since = Date.now();
     expect(await server.end()).toBe(0);
-    expect(Date.now() - since).toBeLessThan(1000);
+    expect(Date.now() - since).toBeLessThan(5000);
   });
 
   test("is one system with another over Redis", async () => {
