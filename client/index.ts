@@ -1,4 +1,5 @@
 export { BrowserSockets, isToken, type BrowserEnd, type BrowserSocketsOptions } from "./browser-sockets.ts";
+export type { Reconnect } from "./close-codes.ts";
 export {
   Channel,
   type Beginning,
@@ -10,4 +11,4 @@ export {
   type Start,
   type State,
 } from "./channel.ts";
-export { delayMs, reconnectAfter, repeat, type Outcome, type Reconnect, type SocketEnd } from "./reconnect.ts";
+export { delayMs, reconnectAfter, repeat, type Outcome, type SocketEnd } from "./reconnect.ts";

@@ -1,7 +1,4 @@
-import { closeCodes } from "./close-codes.ts";
-
-/** When a client may connect again; `with-token` means only with another token than before. */
-export type Reconnect = "at-once" | "later" | "with-token" | "never";
+import { closeCodes, type Reconnect } from "./close-codes.ts";
 
 /** The end of a socket: a close code, the HTTP status of a refusal, or neither where no server answered. */
 export interface SocketEnd {

@@ -1,12 +1,10 @@
-import { check, CHECK_HELP } from "./commands/check.ts";
-import { healthcheck, HEALTHCHECK_HELP } from "./commands/healthcheck.ts";
+import { check, CHECK_HELP, healthcheck, HEALTHCHECK_HELP } from "./commands/checks.ts";
 import { publish, PUBLISH_HELP } from "./commands/publish.ts";
-import { complain, print, writeHelp } from "./commands/say.ts";
+import { complain, print, writeHelp, parseWords, type Options } from "./commands/terminal.ts";
 import { serve, SERVE_HELP } from "./commands/serve.ts";
 import { subscribe, SUBSCRIBE_HELP } from "./commands/subscribe.ts";
 import { token, TOKEN_HELP } from "./commands/token.ts";
 import { worker } from "./commands/worker.ts";
-import { parseWords, type Options } from "./commands/words.ts";
 import { ConfigError } from "./config/faults.ts";
 import { UsageError } from "./errors.ts";
 import { WORKER_COMMAND } from "./workers/worker-protocol.ts";

@@ -1,5 +1,5 @@
 import { Broadcasts } from "./broadcasts.ts";
-import { requireAbilities } from "./bus/abilities.ts";
+import { requireAbilities } from "./bus/open.ts";
 import { openBus } from "./bus/open.ts";
 import type { Server } from "bun";
 import type { Config } from "./config/config.ts";
@@ -7,20 +7,20 @@ import { Counts } from "./counts.ts";
 import { Problem } from "./errors.ts";
 import { createApp } from "./http/app.ts";
 import { LongAnswers, type Instance, type Siblings } from "./http/context.ts";
-import { Metrics, type Readings } from "./http/routes/metrics.ts";
+import { Metrics, type Readings } from "./http/routes/operations.ts";
 import { fixedDifferences, rulesOf } from "./http/rules.ts";
 import { Hub } from "./hub/hub.ts";
 import type { Log } from "./log.ts";
-import { rawEncoder, RawProtocol } from "./protocols/raw/raw.ts";
-import { sseEncoder, SseProtocol } from "./protocols/sse/sse.ts";
+import { rawEncoder, RawProtocol } from "./protocols/raw.ts";
+import { sseEncoder, SseProtocol } from "./protocols/sse.ts";
 import type { SessionContext } from "./sessions/context.ts";
 import { Disconnections } from "./sessions/disconnections.ts";
-import { EncodedFanOut } from "./sessions/fan-out.ts";
+import { EncodedFanOut } from "./protocols/protocol.ts";
 import { RefusalLog } from "./sessions/refusal-log.ts";
 import { Registry } from "./sessions/registry.ts";
 import { StreamTopics } from "./sessions/transports/event-stream.ts";
 import { NativeTopics, socketHandler, type WebSocketTransport } from "./sessions/transports/websocket.ts";
-import { within } from "./lib/timeout.ts";
+import { within } from "./lib/time.ts";
 
 /** Bodies are bounded where they are read, so that a refusal can say why; this only stands behind that. */
 const MAX_BODY_BYTES = Number.MAX_SAFE_INTEGER;

@@ -1,7 +1,7 @@
+import { Pattern } from "./pattern.ts";
 import { Type } from "@sinclair/typebox";
 import { Value } from "@sinclair/typebox/value";
 import { SignJWT } from "jose";
-import { Pattern } from "./pattern.ts";
 
 /** The claims of a verified token. */
 export interface TokenClaims {
@@ -67,4 +67,29 @@ export function signToken({ subject, subscribe, publish, ttlMs }: NewClaims, sec
     .setExpirationTime(issued + Math.ceil(ttlMs / 1000));
   if (subject !== undefined) token.setSubject(subject);
   return token.sign(new TextEncoder().encode(secret));
+}
+
+/** The author of a request: nobody known, the holder of a token, or a backend with the API key, which may do everything. */
+export type Principal = Nobody | Backend | TokenClaims;
+
+interface Nobody {
+  readonly by: "nobody";
+}
+
+interface Backend {
+  readonly by: "key";
+  /** SHA-256 of the key that it brought: after a reload, another key may be the right one. */
+  readonly digest: Buffer;
+}
+
+export const ANONYMOUS: Principal = { by: "nobody" };
+
+/** The subject of a token; null for everybody else. */
+export function subjectOf(principal: Principal): string | null {
+  return principal.by === "token" ? principal.subject : null;
+}
+
+/** The time at which its sessions have to end: milliseconds since 1970, or infinity. */
+export function expiryOf(principal: Principal): number {
+  return principal.by === "token" ? principal.expiresMs : Number.POSITIVE_INFINITY;
 }

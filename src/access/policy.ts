@@ -1,7 +1,7 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { Target } from "../channels/kind.ts";
 import { Problem } from "../errors.ts";
-import { ANONYMOUS, subjectOf, type Principal } from "./principal.ts";
+import { ANONYMOUS, subjectOf, type Principal } from "./claims.ts";
 import type { Tokens } from "./tokens.ts";
 
 /** A token or the API key, as a request brings it. */

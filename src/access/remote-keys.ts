@@ -1,7 +1,6 @@
 import { createRemoteJWKSet, customFetch, decodeProtectedHeader, errors, jwtVerify, type JWTVerifyOptions, type RemoteJWKSet } from "jose";
-import { readAtMost } from "../lib/read-at-most.ts";
+import { readAtMost, TokenBucket } from "../lib/bounds.ts";
 import { describeError, type Log } from "../log.ts";
-import { TokenBucket } from "../lib/token-bucket.ts";
 
 /** The longest wait of a handshake for keys that have to be fetched. */
 const FETCH_TIMEOUT_MS = 2500;

@@ -1,8 +1,7 @@
 import type { Counts } from "../counts.ts";
-import type { Problem } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { Message } from "../message.ts";
-import type { Position } from "../position.ts";
+import type { Publisher, PublishLimits } from "./publisher.ts";
 import type { Entries, History } from "./history.ts";
 import type { Presence, PresenceChange } from "./presence.ts";
 import type { Ticks } from "./ticks.ts";
@@ -45,27 +44,6 @@ export interface Bus extends Publisher {
   close(): void;
 }
 
-export interface Publisher {
-  /**
-   * Publishes, or keeps the message for later while the bus is away (bounded), then notifies the sender once: `confirmed` or
-   * `refused`. Never throws.
-   */
-  publish(channel: string, message: Message, sender: Sender): void;
-
-  /** Resolves once everything accepted so far is settled with its sender and, where confirmed, delivered to this instance. */
-  settled(): Promise<void>;
-}
-
-/** Hears what became of a message. One object may stand for all messages of a client. */
-export interface Sender {
-  /** The bus has the message, at this position; null on a channel without history. */
-  confirmed(position: Position | null): void;
-  /** Not confirmed. Messages that were written may still arrive; messages that only waited never will. */
-  refused(problem: Problem): void;
-  /** True once a message was refused. Its other waiting messages are dropped, so that none arrives behind the hole. */
-  readonly broken: boolean;
-}
-
 /** The channels that are lost and restored together: those of one Redis, or of one master of a Cluster. */
 export interface Shard {
   readonly name: string;
@@ -85,14 +63,6 @@ export interface BusListener {
   restored(shard: Shard): void;
 }
 
-/** Bounds on what waits for the bus. They may change at any time. */
-export interface PublishLimits {
-  /** Messages. */
-  readonly publishQueue: number;
-  readonly publishQueueBytes: number;
-  readonly publishTimeoutMs: number;
-}
-
 export interface BusOptions {
   /** `redis://` or `rediss://`; empty for the embedded memory bus. */
   readonly url: string;
@@ -108,3 +78,15 @@ export interface BusOptions {
  * is a state, not an error.
  */
 export type OpenBus = (options: BusOptions, listener: BusListener) => Promise<Bus>;
+
+/** The history of a bus. @throws Error where it keeps none, which `requireAbilities` has found at the start */
+export function historyOf({ history }: Bus): History {
+  if (history === undefined) throw new Error("this bus keeps no history");
+  return history;
+}
+
+/** The presence of a bus. @throws Error where it has none, which `requireAbilities` has found at the start */
+export function presenceOf({ presence }: Bus): Presence {
+  if (presence === undefined) throw new Error("this bus has no presence");
+  return presence;
+}

@@ -1,6 +1,6 @@
 import type { Message } from "../message.ts";
 import type { Position, Retention } from "../position.ts";
-import type { Sender } from "./bus.ts";
+import type { Sender } from "./publisher.ts";
 
 declare const brand: unique symbol;
 

@@ -1,4 +1,4 @@
-import type { PublishLimits } from "./bus.ts";
+import type { PublishLimits } from "./publisher.ts";
 
 // The load of one outbox above which a message counts as one that has to wait: enough that a healthy bus is never waited for, and
 // a bound for one that hangs. Not more than that is written and unanswered.

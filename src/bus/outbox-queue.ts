@@ -1,6 +1,6 @@
 import { Problem } from "../errors.ts";
 import type { Message } from "../message.ts";
-import type { Sender } from "./bus.ts";
+import type { Sender } from "./publisher.ts";
 
 /** A message on its way to the bus. */
 export interface Item<Extra> {

@@ -1,6 +1,6 @@
 import { Problem } from "../errors.ts";
 import { byteLength, type Message } from "../message.ts";
-import type { Sender } from "./bus.ts";
+import type { Sender } from "./publisher.ts";
 import { OutboxBounds, type OutboxTotal } from "./outbox-bounds.ts";
 import { isBroken, notify, OutboxQueue, type Batch, type Item, type OutboxPolicy } from "./outbox-queue.ts";
 

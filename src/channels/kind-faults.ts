@@ -1,7 +1,7 @@
 import { ChannelName } from "./channel-name.ts";
 import { envelopeVariables, isQuoted, unknownVariables } from "./envelope.ts";
 import type { KindSettings } from "./kind.ts";
-import { expressionFault, PathTemplate } from "./path-template.ts";
+import { expressionFault, PathTemplate } from "./path.ts";
 
 /** A fault in the settings of a kind. */
 export interface KindFault {

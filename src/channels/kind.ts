@@ -1,10 +1,10 @@
 import { Problem } from "../errors.ts";
-import { durationMs } from "../lib/duration.ts";
+import { durationMs } from "../lib/time.ts";
 import type { Message } from "../message.ts";
 import type { Retention } from "../position.ts";
 import { ChannelName } from "./channel-name.ts";
 import { compileEnvelope, type Envelope } from "./envelope.ts";
-import { PathTemplate } from "./path-template.ts";
+import { PathTemplate } from "./path.ts";
 
 /** A kind of channel as a configuration file writes it (contract §8, `[[channels]]`). */
 export interface KindSettings {

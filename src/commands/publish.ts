@@ -1,14 +1,12 @@
 import { isUtf8 } from "node:buffer";
-import { readAtMost } from "../lib/read-at-most.ts";
-import { MAX_TIMER_MS } from "../lib/duration.ts";
+import { readAtMost } from "../lib/bounds.ts";
+import { MAX_TIMER_MS } from "../lib/time.ts";
 import type { Message } from "../message.ts";
-import { parseChannelUrl } from "../remote/channel-url.ts";
-import { remoteCredential } from "../remote/credential.ts";
+import { parseChannelUrl, remoteCredential } from "../remote/channel-url.ts";
 import { publishThere } from "../remote/publishing.ts";
 import { UsageError } from "../errors.ts";
-import { json } from "./message-line.ts";
-import { print } from "./say.ts";
-import { expectWords, parseWait, type Options } from "./words.ts";
+import { json } from "./line-output.ts";
+import { print, expectWords, parseWait, type Options } from "./terminal.ts";
 
 export const PUBLISH_HELP = `Publishes one message on a channel and waits until the server has confirmed it.
 

@@ -1,14 +1,13 @@
 import { takesSameTokens, type Config } from "../config/config.ts";
 import { ConfigError } from "../config/faults.ts";
 import { loadConfig } from "../config/load.ts";
-import { readConfigFile, type ConfigFile } from "../config/file.ts";
+import { readConfigFile, type ConfigFile } from "../config/sources.ts";
 import { describeError, Log } from "../log.ts";
 import { createServer } from "../server.ts";
 import { listenFault } from "../workers/port.ts";
 import { Supervisor } from "../workers/supervisor.ts";
 import manifest from "../../package.json" with { type: "json" };
-import { isColoured } from "./say.ts";
-import { expectWords, type Options } from "./words.ts";
+import { isColoured, expectWords, type Options } from "./terminal.ts";
 
 export const SERVE_HELP = `Serves until SIGTERM or SIGINT, then drains. SIGHUP reloads the configuration. The log goes to standard output.
 

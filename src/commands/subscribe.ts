@@ -1,13 +1,10 @@
 import { parsePosition } from "../position.ts";
-import { parseChannelUrl } from "../remote/channel-url.ts";
-import { remoteCredential } from "../remote/credential.ts";
+import { parseChannelUrl, remoteCredential } from "../remote/channel-url.ts";
 import { Subscription, type SubscriptionOptions } from "../remote/subscription.ts";
 import { UsageError } from "../errors.ts";
-import { within } from "../lib/timeout.ts";
-import { LineOutput } from "./line-output.ts";
-import { jsonLine, plainLine } from "./message-line.ts";
-import { complain, mention } from "./say.ts";
-import { expectWords, type Options } from "./words.ts";
+import { within } from "../lib/time.ts";
+import { LineOutput, jsonLine, plainLine } from "./line-output.ts";
+import { complain, mention, expectWords, type Options } from "./terminal.ts";
 
 export const SUBSCRIBE_HELP = `Writes the messages of a channel to standard output, one line each, until you stop it.
 

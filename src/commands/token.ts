@@ -1,8 +1,7 @@
 import { signToken, wrongPattern } from "../access/claims.ts";
 import { loadConfig } from "../config/load.ts";
 import { UsageError } from "../errors.ts";
-import { mention, print } from "./say.ts";
-import { expectWords, parseWait, type Options } from "./words.ts";
+import { mention, print, expectWords, parseWait, type Options } from "./terminal.ts";
 
 export const TOKEN_HELP = `Prints a token, signed with the JWT secret of the server.
 

@@ -7,7 +7,7 @@ import { Rpc } from "../workers/rpc.ts";
 import type { Assignment, SupervisorProtocol, WorkerProtocol } from "../workers/worker-protocol.ts";
 import { listenFault } from "../workers/port.ts";
 import { UsageError } from "../errors.ts";
-import { expectWords } from "./words.ts";
+import { expectWords } from "./terminal.ts";
 
 /** The bound on the supervisor's answer for all workers: longer than its bound for each of them. */
 const SUPERVISOR_BOUND_MS = 1500;

@@ -1,7 +1,7 @@
 import type { Kind } from "../channels/kind.ts";
 import type { LogFormat, LogLevel } from "../log.ts";
 import type { Retention } from "../position.ts";
-import type { PublicKey } from "./public-key.ts";
+import type { PublicKey } from "./formats.ts";
 
 /** The configuration of a server, without faults and frozen. Contract §8 describes each setting. */
 export interface Config {

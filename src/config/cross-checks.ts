@@ -4,7 +4,7 @@ import { kindFaults } from "../channels/kind-faults.ts";
 import { Kind, type KindSettings, type Target } from "../channels/kind.ts";
 import { parsePath } from "../channels/path.ts";
 import { resolveTarget } from "../channels/resolver.ts";
-import { durationMs } from "../lib/duration.ts";
+import { durationMs } from "../lib/time.ts";
 import { faultLine, show, type NameOf } from "./faults.ts";
 import type { Settings } from "./schema.ts";
 

@@ -1,12 +1,11 @@
 import { Value } from "@sinclair/typebox/value";
 import { builtinBroadcasts, type BroadcastSettings } from "../channels/builtin.ts";
-import { parseDuration } from "../lib/duration.ts";
+import { parseDuration } from "../lib/time.ts";
 import type { Config } from "./config.ts";
 import { crossFaults, kindsOf, targetOf } from "./cross-checks.ts";
-import { overlay, type Environment } from "./environment.ts";
+import { overlay, type Environment, parseToml, readConfigFile, type ConfigFile } from "./sources.ts";
 import { ConfigError, overlaps, schemaFaults, takePrototypes } from "./faults.ts";
-import { parseToml, readConfigFile, type ConfigFile } from "./file.ts";
-import { parsePublicKey } from "./public-key.ts";
+import { parsePublicKey } from "./formats.ts";
 import { settingsSchema, type Settings } from "./schema.ts";
 
 /**

@@ -1,6 +1,6 @@
 import { Type, type Static, type TInteger, type TString, type TUnsafe } from "@sinclair/typebox";
 import type { Access, OnGap, PublishRule } from "../channels/kind.ts";
-import { DURATION } from "../lib/duration.ts";
+import { DURATION } from "../lib/time.ts";
 import { logLevels, type LogFormat, type LogLevel } from "../log.ts";
 import {
   apiKeyFault,
@@ -12,9 +12,9 @@ import {
   redisPrefixFault,
   redisUrlFault,
   timezoneFault,
+  publicKeyFault,
 } from "./formats.ts";
 import { networkFault } from "./networks.ts";
-import { publicKeyFault } from "./public-key.ts";
 
 /*
  * The configuration file, key by key (contract §8), with every default. Each schema carries `allowed`: the text for people if the

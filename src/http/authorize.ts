@@ -1,9 +1,9 @@
-import { ANONYMOUS, type Principal } from "../access/principal.ts";
+import { ANONYMOUS, type Principal } from "../access/claims.ts";
+import type { Credential } from "../access/policy.ts";
 import { isAlike, type Target } from "../channels/kind.ts";
 import type { HttpServer, Instance } from "./context.ts";
-import { addressOf } from "./request/address.ts";
-import { credentialOf } from "./request/credential.ts";
-import { targetChannel } from "./request/target.ts";
+import { addressOf } from "./request/origins.ts";
+import { targetChannel, targetQuery } from "./request/target.ts";
 import type { Rules } from "./rules.ts";
 
 /** The permission of one request: by `rules`, `principal` may do on `target` what was asked. */
@@ -59,4 +59,20 @@ export function stillHolds(instance: Instance, request: Request, { rules, target
   if (!isAlike(next, target) || !policy.accepts(principal)) return false;
   policy.requireJoin(principal, next);
   return true;
+}
+
+/** Browsers cannot set headers on a WebSocket, but they can offer subprotocols. */
+const TOKEN_SUBPROTOCOL = "lockstep.token.";
+
+/**
+ * Returns the credential of a request: `Authorization: Bearer` (RFC 6750 §2.1), else `?token=`, else a subprotocol. Never log it.
+ */
+export function credentialOf({ headers, url }: Request): Credential | undefined {
+  const [scheme = "", ...bearer] = headers.get("authorization")?.trim().split(/ +/) ?? [];
+  if (scheme.toLowerCase() === "bearer") return { token: bearer.join(" "), mayBeKey: true };
+  const token = targetQuery(url).get("token") ?? "";
+  if (token !== "") return { token, mayBeKey: false };
+  const offered = headers.get("sec-websocket-protocol")?.split(",") ?? [];
+  const pair = offered.map((protocol) => protocol.trim()).find((protocol) => protocol.startsWith(TOKEN_SUBPROTOCOL));
+  return pair === undefined ? undefined : { token: pair.slice(TOKEN_SUBPROTOCOL.length), mayBeKey: false };
 }

@@ -1,6 +1,6 @@
 import type { Server } from "bun";
-import type { RawProtocol } from "../protocols/raw/raw.ts";
-import type { SseProtocol } from "../protocols/sse/sse.ts";
+import type { RawProtocol } from "../protocols/raw.ts";
+import type { SseProtocol } from "../protocols/sse.ts";
 import type { SessionContext } from "../sessions/context.ts";
 import type { Disconnections } from "../sessions/disconnections.ts";
 import type { StreamTopics } from "../sessions/transports/event-stream.ts";

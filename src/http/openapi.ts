@@ -2,7 +2,7 @@ import manifest from "../../package.json" with { type: "json" };
 import { builtinKinds } from "../channels/builtin.ts";
 import { closings, faults, type FaultName } from "../errors.ts";
 import type { Instance } from "./context.ts";
-import { etagOf, isKnown } from "./request/etag.ts";
+import { etagOf, isKnown } from "./request/body.ts";
 import written from "./openapi.yaml";
 import { problemBody } from "./problems.ts";
 

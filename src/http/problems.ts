@@ -1,7 +1,7 @@
 import { faults, Problem, type FaultName } from "../errors.ts";
 import { describeError } from "../log.ts";
 import type { HttpServer, Instance } from "./context.ts";
-import { addressOf } from "./request/address.ts";
+import { addressOf } from "./request/origins.ts";
 import { badHost, targetPath } from "./request/target.ts";
 
 /**

@@ -3,7 +3,7 @@ import type { Bus } from "../bus/bus.ts";
 import type { PresenceChange } from "../bus/presence.ts";
 import type { Kind } from "../channels/kind.ts";
 import type { Counts } from "../counts.ts";
-import { WakeUps } from "../lib/wake-ups.ts";
+import { WakeUps } from "../lib/time.ts";
 import { byteLength, type Message } from "../message.ts";
 import type { Retention } from "../position.ts";
 import { Audience } from "./audience.ts";

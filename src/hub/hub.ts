@@ -1,4 +1,5 @@
-import type { Bus, BusListener, Sender, Shard } from "../bus/bus.ts";
+import type { Bus, BusListener, Shard } from "../bus/bus.ts";
+import type { Sender } from "../bus/publisher.ts";
 import type { Entries } from "../bus/history.ts";
 import type { PresenceChange } from "../bus/presence.ts";
 import type { Kind, Target } from "../channels/kind.ts";
@@ -7,7 +8,7 @@ import { Problem } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { byteLength, type Message } from "../message.ts";
 import { parsePosition } from "../position.ts";
-import { historyOf } from "../bus/abilities.ts";
+import { historyOf } from "../bus/bus.ts";
 import { BacklogSweep, type BacklogLimits } from "./backlog-sweep.ts";
 import type { Channel, ChannelHost } from "./channel.ts";
 import { Channels } from "./channels.ts";

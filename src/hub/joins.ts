@@ -1,4 +1,4 @@
-import { historyOf } from "../bus/abilities.ts";
+import { historyOf } from "../bus/bus.ts";
 import type { Bus } from "../bus/bus.ts";
 import type { Page } from "../bus/history.ts";
 import { Problem } from "../errors.ts";

@@ -1,5 +1,5 @@
 import type { Checkpoint, Entries, Page, ReadFrom } from "../bus/history.ts";
-import { WakeUps } from "../lib/wake-ups.ts";
+import { WakeUps } from "../lib/time.ts";
 import type { Message } from "../message.ts";
 import { formatPosition } from "../position.ts";
 

@@ -1,5 +1,5 @@
 import type { Bus } from "../bus/bus.ts";
-import { presenceOf } from "../bus/abilities.ts";
+import { presenceOf } from "../bus/bus.ts";
 import type { Kind } from "../channels/kind.ts";
 import type { Subscription } from "./subscription.ts";
 

@@ -1,5 +1,5 @@
 import type { Bus } from "../bus/bus.ts";
-import { historyOf } from "../bus/abilities.ts";
+import { historyOf } from "../bus/bus.ts";
 import type { Counts } from "../counts.ts";
 import type { Retention } from "../position.ts";
 import type { LogFollower } from "./log-follower.ts";

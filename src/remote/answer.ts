@@ -1,7 +1,6 @@
 import { Type } from "@sinclair/typebox";
 import { Value } from "@sinclair/typebox/value";
-import type { ChannelUrl } from "./channel-url.ts";
-import type { RemoteCredential } from "./credential.ts";
+import type { ChannelUrl, RemoteCredential } from "./channel-url.ts";
 
 /** An answer other than success. */
 export interface Refusal {

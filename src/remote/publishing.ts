@@ -1,11 +1,10 @@
 import { Type } from "@sinclair/typebox";
 import { Value } from "@sinclair/typebox/value";
 import { repeat, type Outcome } from "../../client/reconnect.ts";
-import { readAtMost } from "../lib/read-at-most.ts";
+import { readAtMost } from "../lib/bounds.ts";
 import type { Message } from "../message.ts";
 import { describeRefusal, isOfLockstep, MAX_ANSWER_BYTES, parseJson, parseRetryAfter, type Refusal } from "./answer.ts";
-import type { ChannelUrl } from "./channel-url.ts";
-import type { RemoteCredential } from "./credential.ts";
+import type { ChannelUrl, RemoteCredential } from "./channel-url.ts";
 
 /** A server remembers a key for 60 s; a later repeat could publish a second time. */
 const REPEAT_WITHIN_MS = 45_000;

@@ -5,8 +5,7 @@ import type { Socket, SocketEvents, Sockets } from "../../client/channel.ts";
 import { describeError } from "../log.ts";
 import type { Message } from "../message.ts";
 import { MAX_ANSWER_BYTES, parseRetryAfter, type Refusal } from "./answer.ts";
-import type { ChannelUrl } from "./channel-url.ts";
-import type { RemoteCredential } from "./credential.ts";
+import type { ChannelUrl, RemoteCredential } from "./channel-url.ts";
 
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 /** A socket is cut if nothing arrives for one to two of these although the server was pinged. */

@@ -1,5 +1,5 @@
 import type { Policy } from "../access/policy.ts";
-import type { Principal } from "../access/principal.ts";
+import type { Principal } from "../access/claims.ts";
 import { faults, type ClosingFaultName } from "../errors.ts";
 import type { Counts } from "../counts.ts";
 import type { Hub } from "../hub/hub.ts";

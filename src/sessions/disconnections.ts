@@ -1,5 +1,5 @@
 import { Kind, type Target } from "../channels/kind.ts";
-import { historyOf } from "../bus/abilities.ts";
+import { historyOf } from "../bus/bus.ts";
 import type { Hub } from "../hub/hub.ts";
 import type { Registry } from "./registry.ts";
 

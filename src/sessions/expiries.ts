@@ -1,4 +1,4 @@
-import { MAX_TIMER_MS } from "../lib/duration.ts";
+import { MAX_TIMER_MS } from "../lib/time.ts";
 
 /** Something that ends at a time of its own. */
 export interface Expiring {

@@ -1,5 +1,5 @@
 import type { Log } from "../log.ts";
-import { TokenBucket } from "../lib/token-bucket.ts";
+import { TokenBucket } from "../lib/bounds.ts";
 
 /** Lines a second, and twice that in a burst. */
 const LINES_PER_SECOND = 10;

@@ -1,6 +1,6 @@
 import { Problem, type ClosingFaultName } from "../errors.ts";
 import { IndexedBag, type Indexed } from "../lib/indexed-bag.ts";
-import { within } from "../lib/timeout.ts";
+import { within } from "../lib/time.ts";
 import type { Transport } from "./transports/transport.ts";
 import { Expiries, type Expiring } from "./expiries.ts";
 

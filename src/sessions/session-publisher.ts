@@ -1,7 +1,7 @@
-import type { Sender } from "../bus/bus.ts";
+import type { Sender } from "../bus/publisher.ts";
 import { isClosingFault, type ClosingFaultName, type Problem } from "../errors.ts";
 import type { Subscription } from "../hub/subscription.ts";
-import { TokenBucket } from "../lib/token-bucket.ts";
+import { TokenBucket } from "../lib/bounds.ts";
 import type { Message } from "../message.ts";
 import type { SessionContext } from "./context.ts";
 

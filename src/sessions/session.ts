@@ -1,6 +1,6 @@
 import type { Grant } from "../access/grants.ts";
-import { expiryOf, subjectOf, type Principal } from "../access/principal.ts";
-import type { Sender } from "../bus/bus.ts";
+import { expiryOf, subjectOf, type Principal } from "../access/claims.ts";
+import type { Sender } from "../bus/publisher.ts";
 import type { Member } from "../bus/presence.ts";
 import type { Target } from "../channels/kind.ts";
 import { isClosingFault, Problem, type ClosingFaultName } from "../errors.ts";

@@ -1,5 +1,5 @@
 import type { Config } from "../config/config.ts";
-import type { ConfigFile } from "../config/file.ts";
+import type { ConfigFile } from "../config/sources.ts";
 import { fixedDifferences } from "../http/rules.ts";
 import type { Siblings } from "../http/context.ts";
 import type { Log } from "../log.ts";

@@ -1,5 +1,5 @@
-import type { ConfigFile } from "../config/file.ts";
-import type { Readings } from "../http/routes/metrics.ts";
+import type { ConfigFile } from "../config/sources.ts";
+import type { Readings } from "../http/routes/operations.ts";
 import type { Siblings } from "../http/context.ts";
 
 /** The command that starts a worker. Only the supervisor uses it. */

@@ -1,4 +1,4 @@
-import type { ConfigFile } from "../config/file.ts";
+import type { ConfigFile } from "../config/sources.ts";
 import type { Siblings } from "../http/context.ts";
 import { describeError, type Log } from "../log.ts";
 import type { Assignment } from "./worker-protocol.ts";

@@ -1,7 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, setSystemTime, test } from "bun:test";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import type { Redis } from "ioredis";
-import type { Bus, BusListener, Sender } from "../../src/bus/bus.ts";
+import type { Bus, BusListener } from "../../src/bus/bus.ts";
+import type { Sender } from "../../src/bus/publisher.ts";
 import type { Checkpoint, Entries, History, Page } from "../../src/bus/history.ts";
 import { openBus } from "../../src/bus/open.ts";
 import { OutboxTotal } from "../../src/bus/outbox-bounds.ts";

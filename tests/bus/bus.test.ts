@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import type { Bus, OpenBus, Sender } from "../../src/bus/bus.ts";
+import type { Bus, OpenBus } from "../../src/bus/bus.ts";
+import type { Sender } from "../../src/bus/publisher.ts";
 import type { Entries, History, Page, ReadFrom } from "../../src/bus/history.ts";
 import type { Presence, PresenceChange } from "../../src/bus/presence.ts";
 import { Counts } from "../../src/counts.ts";

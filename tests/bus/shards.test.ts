@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import type { Bus, Sender, Shard } from "../../src/bus/bus.ts";
+import type { Bus, Shard } from "../../src/bus/bus.ts";
+import type { Sender } from "../../src/bus/publisher.ts";
 import type { Entries } from "../../src/bus/history.ts";
 import { openRedisBusOn } from "../../src/bus/redis/bus.ts";
 import { Counts } from "../../src/counts.ts";

@@ -1,7 +1,8 @@
 import { Problem } from "../../errors.ts";
 import { byteLength, type Message } from "../../message.ts";
 import type { Position, Retention } from "../../position.ts";
-import type { BusListener, Sender } from "../bus.ts";
+import type { BusListener } from "../bus.ts";
+import type { Sender } from "../publisher.ts";
 import type { History, Page, ReadFrom } from "../history.ts";
 
 const HEAD_TTL_MS = 24 * 3600 * 1000;

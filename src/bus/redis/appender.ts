@@ -2,7 +2,7 @@ import { Problem } from "../../errors.ts";
 import { describeError } from "../../log.ts";
 import type { Message } from "../../message.ts";
 import type { Retention } from "../../position.ts";
-import type { Sender } from "../bus.ts";
+import type { Sender } from "../publisher.ts";
 import { Outbox } from "../outbox.ts";
 import {
   AppendRoute,

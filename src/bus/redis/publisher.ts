@@ -1,7 +1,7 @@
 import { Problem } from "../../errors.ts";
 import { describeError } from "../../log.ts";
 import type { Message } from "../../message.ts";
-import type { Sender } from "../bus.ts";
+import type { Sender } from "../publisher.ts";
 import { notify, type Batch } from "../outbox-queue.ts";
 import { Outbox } from "../outbox.ts";
 import type { ShardContext } from "./context.ts";

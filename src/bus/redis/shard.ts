@@ -1,7 +1,8 @@
 import { Problem } from "../../errors.ts";
 import type { Message } from "../../message.ts";
 import type { Retention } from "../../position.ts";
-import type { BusListener, Sender, Shard } from "../bus.ts";
+import type { BusListener, Shard } from "../bus.ts";
+import type { Sender } from "../publisher.ts";
 import type { Member } from "../presence.ts";
 import { Appender } from "./appender.ts";
 import { ShardContext, type BusContext } from "./context.ts";

@@ -1,5 +1,6 @@
-import { readAtMost } from "../../lib/read-at-most.ts";
 import { Problem } from "../../errors.ts";
+import { readAtMost } from "../../lib/bounds.ts";
+import { createHash } from "node:crypto";
 
 /**
  * Reads a whole body, and stops as soon as it is too large: a client may lie about its length. Bun's idle time-out counts from the
@@ -15,4 +16,15 @@ export async function readBody(request: Request, maxBytes: number): Promise<Buff
   });
   if (body === undefined) throw tooLarge;
   return body;
+}
+
+/** Returns the tag of a text (RFC 9110 §8.8.3), the same on every instance. */
+export function etagOf(text: string): string {
+  return `"${createHash("sha256").update(text).digest("base64url")}"`;
+}
+
+/** Returns true if `If-None-Match` names a tag. The comparison is weak (RFC 9110 §13.1.2). */
+export function isKnown(headers: Headers, etag: string): boolean {
+  const list = headers.get("if-none-match")?.split(",") ?? [];
+  return list.some((item) => item.trim() === "*" || item.trim().replace(/^W\//, "") === etag);
 }

@@ -1,5 +1,5 @@
 import type { Instance } from "../context.ts";
-import { etagOf, isKnown } from "../request/etag.ts";
+import { etagOf, isKnown } from "../request/body.ts";
 import { badHost, targetPath } from "../request/target.ts";
 import { consolePage } from "./console-page.ts" with { type: "macro" };
 

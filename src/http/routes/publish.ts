@@ -1,5 +1,5 @@
 import { isUtf8 } from "node:buffer";
-import { subjectOf } from "../../access/principal.ts";
+import { subjectOf } from "../../access/claims.ts";
 import type { Kind } from "../../channels/kind.ts";
 import { Problem } from "../../errors.ts";
 import type { Message } from "../../message.ts";

@@ -1,7 +1,7 @@
 import { Problem, type ClosingFaultName } from "../../errors.ts";
 import type { JoinFrom } from "../../hub/joins.ts";
 import { describeError } from "../../log.ts";
-import type { SseProtocol } from "../../protocols/sse/sse.ts";
+import type { SseProtocol } from "../../protocols/sse.ts";
 import { Session } from "../../sessions/session.ts";
 import { EventStreamTransport } from "../../sessions/transports/event-stream.ts";
 import { admitConnection, authorize, stillHolds, type Authorization } from "../authorize.ts";

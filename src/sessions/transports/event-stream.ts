@@ -1,5 +1,5 @@
 import type { Message } from "../../message.ts";
-import type { Topics } from "../fan-out.ts";
+import type { Topics } from "../../protocols/protocol.ts";
 import type { Transport, TransportOwner } from "./transport.ts";
 
 const HEARTBEAT_MS = 15_000;

@@ -1,6 +1,6 @@
 import type { Server, ServerWebSocket, WebSocketHandler } from "bun";
 import type { Message } from "../../message.ts";
-import type { Topics } from "../fan-out.ts";
+import type { Topics } from "../../protocols/protocol.ts";
 import type { Transport, TransportOwner } from "./transport.ts";
 
 type Socket = ServerWebSocket<WebSocketTransport>;

@@ -1,6 +1,5 @@
 import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { parseChannelUrl } from "../../../src/remote/channel-url.ts";
-import { remoteCredential } from "../../../src/remote/credential.ts";
+import { parseChannelUrl, remoteCredential } from "../../../src/remote/channel-url.ts";
 import { publishThere } from "../../../src/remote/publishing.ts";
 import { executable, run } from "../../support/executable.ts";
 import { Instance } from "../../support/instance.ts";

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readdirSync } from "node:fs";
 import { connect } from "node:net";
-import { formatMessage, formatOpening, formatReset } from "../../../src/protocols/sse/event-format.ts";
+import { formatMessage, formatOpening, formatReset } from "../../../src/protocols/sse.ts";
 import { buses } from "../../bus/buses.ts";
 import { EventClient } from "../../support/event-client.ts";
 import { Instance } from "../../support/instance.ts";

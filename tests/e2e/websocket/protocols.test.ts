@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { isGranted, signGrant, type Grant } from "../../../src/access/grants.ts";
 import { Policy } from "../../../src/access/policy.ts";
-import { ANONYMOUS } from "../../../src/access/principal.ts";
+import { ANONYMOUS } from "../../../src/access/claims.ts";
 import { Tokens } from "../../../src/access/tokens.ts";
 import { openBus } from "../../../src/bus/open.ts";
 import type { PresenceChange } from "../../../src/bus/presence.ts";
@@ -14,8 +14,7 @@ import type { FanOut, Subscription } from "../../../src/hub/subscription.ts";
 import { Log } from "../../../src/log.ts";
 import type { Message } from "../../../src/message.ts";
 import { formatPosition, parsePosition } from "../../../src/position.ts";
-import type { Encoder, Protocol } from "../../../src/protocols/protocol.ts";
-import { EncodedFanOut } from "../../../src/sessions/fan-out.ts";
+import { type Encoder, type Protocol, EncodedFanOut } from "../../../src/protocols/protocol.ts";
 import { RefusalLog } from "../../../src/sessions/refusal-log.ts";
 import { Registry } from "../../../src/sessions/registry.ts";
 import { Session } from "../../../src/sessions/session.ts";

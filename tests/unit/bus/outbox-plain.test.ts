@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from "bun:test";
-import type { PublishLimits, Sender } from "../../../src/bus/bus.ts";
+import type { PublishLimits, Sender } from "../../../src/bus/publisher.ts";
 import { OutboxTotal } from "../../../src/bus/outbox-bounds.ts";
 import type { Batch } from "../../../src/bus/outbox-queue.ts";
 import { Outbox } from "../../../src/bus/outbox.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { Heartbeat } from "../../../src/workers/heartbeat.ts";
+import { Heartbeat } from "../../../src/workers/worker-process.ts";
 
 /** One whose process answers as long as it is told to. */
 function watched({ isUp = true } = {}) {

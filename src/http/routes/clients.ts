@@ -1,11 +1,28 @@
-import { isUtf8 } from "node:buffer";
-import { Type } from "@sinclair/typebox";
-import { Value } from "@sinclair/typebox/value";
+import { presenceOf } from "../../bus/bus.ts";
+import type { Target } from "../../channels/kind.ts";
 import { Problem } from "../../errors.ts";
+import { authorize, credentialOf } from "../authorize.ts";
 import type { Instance } from "../context.ts";
 import { readBody } from "../request/body.ts";
-import { credentialOf } from "../request/credential.ts";
 import type { Rules } from "../rules.ts";
+import { Type } from "@sinclair/typebox";
+import { Value } from "@sinclair/typebox/value";
+import { isUtf8 } from "node:buffer";
+
+/** `GET /presence/<path>`: lists who is on a channel, on all instances. */
+export async function getPresence(instance: Instance, request: Request): Promise<Response> {
+  instance.rules.origins.require(request.headers);
+  const { rules, target } = await authorize(instance, request, "join", requirePresence);
+  const { channel } = target;
+  const { count, members } = await presenceOf(instance.sessions.hub.bus).members(channel);
+  const answer = { channel, count, members: Array.from(members, ([id, { connections }]) => ({ id, connections })) };
+  return Response.json(answer, { headers: rules.origins.corsHeaders(request.headers) });
+}
+
+/** @throws Problem `no-presence` */
+function requirePresence({ kind }: Target): void {
+  if (!kind.presence) throw new Problem("no-presence", "This channel does not tell who is on it.");
+}
 
 const MAX_BODY_BYTES = 16_384;
 const orderSchema = Type.Object({ sub: Type.String({ minLength: 1 }) });

@@ -1,7 +1,7 @@
-import { closeCode, saysPosition, type ClosingFaultName } from "../../errors.ts";
-import type { FanOut, GapPolicy, Subscription } from "../../hub/subscription.ts";
-import type { Message } from "../../message.ts";
-import type { CloseFrame, Encoder, Protocol, ProtocolSession } from "../protocol.ts";
+import { closeCode, saysPosition, type ClosingFaultName } from "../errors.ts";
+import type { FanOut, GapPolicy, Subscription } from "../hub/subscription.ts";
+import type { Message } from "../message.ts";
+import type { CloseFrame, Encoder, Protocol, ProtocolSession } from "./protocol.ts";
 
 /** Each message is one frame, as it was sent. */
 export const rawEncoder: Encoder = { name: "raw", encode: (_, message) => message };
