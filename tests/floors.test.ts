@@ -29,7 +29,7 @@ const keepers: Readonly<Record<string, readonly string[]>> = {
   "prom-client": ["http/routes/metrics.ts", "workers/totals.ts"],
   recheck: ["channels/"],
   re2js: ["channels/"],
-  elysia: ["http/app.ts", "broadcasts.ts", "server.ts"],
+  elysia: ["http/app.ts", "broadcasts.ts"],
   "@elysiajs/cron": ["broadcasts.ts"],
 };
 
