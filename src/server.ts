@@ -115,13 +115,8 @@ export async function createServer(config: Config, log: Log, siblings?: Siblings
       if (refusal !== undefined) throw refusal;
     },
   };
-  const broadcasts = new Broadcasts({
-    log,
-    publishTick: async (tick) => {
-      if (await hub.bus.ticks?.claim(tick)) counts.ticks += 1;
-    },
-  });
   const app = createApp(instance).compile();
+  const broadcasts = new Broadcasts(app, sessions);
   const end = (): void => {
     metrics.close();
     registry.close();

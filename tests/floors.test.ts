@@ -45,7 +45,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     "src/sessions",
     "src/sessions/transports",
   ],
-  "src/broadcasts.ts": ["src/bus", "src/config"],
+  "src/broadcasts.ts": ["src/config", "src/sessions"],
   "src/workers": ["src/config", "src/http", "src/http/routes", "src/lib"],
   "src/server.ts": [
     "src/broadcasts.ts",

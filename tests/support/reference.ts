@@ -46,6 +46,10 @@ export interface Document {
   readonly info: { readonly version: string; readonly description: string };
   readonly servers: readonly { readonly url: string }[];
   readonly tags: readonly { readonly name: string }[];
+  readonly components: {
+    readonly schemas: Readonly<Record<string, { readonly pattern?: string }>>;
+    readonly securitySchemes: Readonly<Record<string, { readonly name?: string }>>;
+  };
   readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
 }
 

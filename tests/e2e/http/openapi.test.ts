@@ -1,11 +1,25 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { join } from "node:path";
 import manifest from "../../../package.json" with { type: "json" };
-import { closings } from "../../../src/errors.ts";
+import { builtinKinds } from "../../../src/channels/builtin.ts";
+import { closings, faults } from "../../../src/errors.ts";
+import { routes } from "../../../src/http/app.ts";
+import { POSITION } from "../../../src/position.ts";
 import { Instance } from "../../support/instance.ts";
 import { Reference } from "../../support/reference.ts";
 import { API_KEY, SECRET } from "../../support/tokens.ts";
 
 const GOOD = "https://good.example";
+const HTTP_FOLDER = join(import.meta.dir, "../../../src/http");
+/** Headers that any request may have. No route documents them as its own. */
+const GENERAL_HEADERS = new Set(["content-length", "content-type", "host", "origin", "x-forwarded-for"]);
+
+/** Returns the names of all query parameters and headers that the source of the routes reads. */
+async function namesRead(): Promise<string[]> {
+  const files = ["authorize.ts", ...new Bun.Glob("{routes,request}/*.ts").scanSync(HTTP_FOLDER)];
+  const sources = await Promise.all(files.map((file) => Bun.file(join(HTTP_FOLDER, file)).text()));
+  return sources.flatMap((source) => Array.from(source.matchAll(/(?:headers|query|\))\??\.get\("([^"]+)"\)/g), ([, name = ""]) => name));
+}
 
 describe("the reference", () => {
   let instance: Instance;
@@ -23,9 +37,13 @@ describe("the reference", () => {
     expect([openapi, info.version, servers]).toEqual(["3.0.3", manifest.version, [{ url: "/" }]]);
   });
 
-  test("has every route, and each says what it is for", () => {
-    const routes = reference.operations.map(({ method, path }) => `${method} ${path}`);
-    expect(routes.toSorted()).toEqual([
+  test("has every route and method of the app, and no other; each says what it is for", () => {
+    const documented = reference.operations.map(({ method, path }) => `${method} ${path}`);
+    const mounted = routes.flatMap(({ methods, path }) =>
+      methods.filter((method) => method !== "HEAD").map((method) => `${method} ${path.replace("*", "{path}")}`),
+    );
+    expect(documented.toSorted()).toEqual(mounted.toSorted());
+    expect(documented.toSorted()).toEqual([
       "GET /",
       "GET /history/{path}",
       "GET /livez",
@@ -38,13 +56,39 @@ describe("the reference", () => {
       "POST /disconnect",
       "POST /publish/{path}",
     ]);
-    expect(new Set(reference.operations.map(({ operationId }) => operationId)).size).toBe(routes.length);
+    expect(new Set(reference.operations.map(({ operationId }) => operationId)).size).toBe(documented.length);
     const tags = new Set(reference.document.tags.map(({ name }) => name));
     for (const { path, summary, tags: own, security, responses, parameters = [] } of reference.operations) {
       expect([path, summary, tags.has(own[0] ?? ""), security.length > 0]).toEqual([path, expect.any(String), true, true]);
       expect(Object.keys(responses).length).toBeGreaterThan(2);
       expect(parameters.some((parameter) => parameter.in === "path")).toBe(path.includes("{path}"));
     }
+  });
+
+  test("documents each parameter that a handler reads, and no other", async () => {
+    const parameters = reference.operations.flatMap(({ parameters: own = [] }) => own.filter((one) => one.in !== "path"));
+    const credentials = Object.values(reference.document.components.securitySchemes).map(({ name = "Authorization" }) => name);
+    const documented = [...parameters.map(({ name }) => name), ...credentials].map((name) => name.toLowerCase());
+    const read = (await namesRead()).filter((name) => !name.startsWith("access-control-") && !GENERAL_HEADERS.has(name));
+    expect([...new Set(documented)].toSorted()).toEqual([...new Set(read)].toSorted());
+  });
+
+  test("names faults as the table of errors has them, and leaves no placeholder", () => {
+    for (const operation of reference.operations) {
+      for (const [status, { content }] of Object.entries(operation.responses)) {
+        const names = Object.keys(content?.["application/problem+json"]?.examples ?? {});
+        const statuses = Object.entries(faults).flatMap(([name, fault]) => (names.includes(name) ? [String(fault.status)] : []));
+        expect([operation.operationId, statuses]).toEqual([operation.operationId, names.map(() => status)]);
+      }
+    }
+    expect(reference.json).not.toMatch(/x-faults|\{closeCodes\}|\{builtinKinds\}/);
+  });
+
+  test("has the built-in kinds, and the pattern of positions, as the code has them", () => {
+    const { info, components } = reference.document;
+    const paths = Array.from(info.description.matchAll(/^\| `([^`]+)` \|/gm), ([, path]) => path);
+    expect(paths).toEqual(builtinKinds.map(({ path }) => path));
+    expect(components.schemas["Position"]?.pattern).toBe(POSITION.source);
   });
 
   test("says of WebSockets what every close code means, and whether to come back", () => {
