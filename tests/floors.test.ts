@@ -15,7 +15,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   "src/bus/memory": ["src/bus", "src/lib"],
   "src/bus/redis": ["src/bus", "src/lib"],
   "src/hub": ["src/bus", "src/channels", "src/lib"],
-  "src/protocols": ["src/bus", "src/hub", "src/lib"],
+  "src/protocols": ["src/access", "src/bus", "src/channels", "src/hub", "src/lib"],
   "src/sessions": ["src/access", "src/bus", "src/channels", "src/hub", "src/lib", "src/protocols", "src/sessions/transports"],
   "src/sessions/transports": ["src/lib", "src/protocols", "src/sessions"],
   "src/http/request": ["src/access", "src/bus", "src/channels", "src/config", "src/hub", "src/lib", "src/sessions"],

@@ -101,6 +101,11 @@ export class Kind {
     return this.#envelope.wrap(message, sender);
   }
 
+  /** True where clients go on after messages that may be missing, without a word. */
+  get ignoresGaps(): boolean {
+    return this.history === undefined && this.onGap === "ignore";
+  }
+
   get isOwned(): boolean {
     return this.#owner !== undefined;
   }

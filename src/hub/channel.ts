@@ -76,7 +76,7 @@ export class Channel implements SubscribedChannel, Followed, LogListener {
 
   /** All subscriptions, pending ones too; a copy. */
   get everybody(): Subscription[] {
-    return [...this.#audience.all, ...(this.#pending ?? [])];
+    return [...this.#audience.all, ...(this.#pending ?? []), ...(this.#detached ?? [])];
   }
 
   /** Undefined on a channel without history. */
@@ -151,14 +151,11 @@ export class Channel implements SubscribedChannel, Followed, LogListener {
     subscription.freeze(subscription.position);
     this.#settle(subscription);
     this.#unreported?.delete(subscription);
-    this.#detach(subscription);
+    if (this.#detached?.has(subscription) !== true) this.#detach(subscription);
   }
 
   abandon(): void {
-    for (const subscription of this.#audience.all) {
-      this.#host.counts.gaps += 1;
-      subscription.subscriber?.ended(subscription, "gap");
-    }
+    for (const subscription of this.#audience.all) this.#detach(subscription);
   }
 
   deliver(message: Message): void {
@@ -226,13 +223,12 @@ export class Channel implements SubscribedChannel, Followed, LogListener {
   #detach(subscription: Subscription): void {
     this.#host.counts.gaps += 1;
     this.#audience.delete(subscription);
+    (this.#detached ??= new Set()).add(subscription);
     if (this.#live) this.#host.endByGap(subscription);
-    else (this.#detached ??= new Set()).add(subscription);
   }
 
   #endDetached(): void {
     for (const subscription of this.#detached ?? []) this.#host.endByGap(subscription);
-    this.#detached = undefined;
   }
 
   #reportGaps(): void {

@@ -37,7 +37,7 @@ export interface HubOptions {
  */
 export class Hub implements BusListener, ChannelHost {
   readonly counts: Counts;
-  readonly #log: Log;
+  readonly log: Log;
   readonly #channels = new Channels(this);
   readonly #backlogs: BacklogSweep;
   readonly #gaps = new GapPacer();
@@ -53,7 +53,7 @@ export class Hub implements BusListener, ChannelHost {
 
   private constructor({ limits, counts, log }: HubOptions) {
     this.counts = counts;
-    this.#log = log;
+    this.log = log;
     this.#backlogs = new BacklogSweep(limits);
   }
 
@@ -123,8 +123,7 @@ export class Hub implements BusListener, ChannelHost {
    */
   follow({ channel: name, kind: { history } }: Target, hear: (message: Message) => void): void {
     if (history === undefined) throw new Error("an instance follows channels with history only");
-    const onMissed = (): void => this.#log.error("messages to all instances were lost: they are not kept any more", { channel: name });
-    const own = new InstanceLog(name, history, this, hear, onMissed);
+    const own = new InstanceLog(name, history, this, hear);
     this.#own.set(name, own);
     own.subscribe();
   }
@@ -217,7 +216,7 @@ export class Hub implements BusListener, ChannelHost {
     this.counts.foreign += 1;
     if (this.#foreign.has(channel)) return;
     this.#foreign.add(channel);
-    this.#log.warn("a message from elsewhere was not delivered: its channel keeps history", { channel: channel.name });
+    this.log.warn("a message from elsewhere was not delivered: its channel keeps history", { channel: channel.name });
   }
 
   #renew(): void {

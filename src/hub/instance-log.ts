@@ -1,4 +1,5 @@
 import type { Bus } from "../bus/bus.ts";
+import type { Log } from "../log.ts";
 import type { Message } from "../message.ts";
 import type { Retention } from "../position.ts";
 import { LogFollower, type LogListener } from "./log-follower.ts";
@@ -6,6 +7,7 @@ import type { Followed } from "./recovery.ts";
 
 export interface InstanceLogHost {
   readonly bus: Bus;
+  readonly log: Log;
   behind(log: InstanceLog): void;
 }
 
@@ -20,15 +22,14 @@ export class InstanceLog implements Followed, LogListener {
   readonly closed = false;
   readonly #host: InstanceLogHost;
   readonly #hear: (message: Message) => void;
-  readonly #onMissed: () => void;
   #live = false;
+  #unreadable = false;
 
-  constructor(name: string, retention: Retention, host: InstanceLogHost, hear: (message: Message) => void, onMissed: () => void) {
+  constructor(name: string, retention: Retention, host: InstanceLogHost, hear: (message: Message) => void) {
     this.name = name;
     this.retention = retention;
     this.#host = host;
     this.#hear = hear;
-    this.#onMissed = onMissed;
   }
 
   get live(): boolean {
@@ -47,11 +48,12 @@ export class InstanceLog implements Followed, LogListener {
   }
 
   follow(message: Message): void {
+    this.#unreadable = false;
     this.#hear(message);
   }
 
   missed(): void {
-    this.#onMissed();
+    this.#host.log.error("messages to all instances were lost: they are not kept any more", { channel: this.name });
   }
 
   behind(): void {
@@ -59,7 +61,8 @@ export class InstanceLog implements Followed, LogListener {
   }
 
   abandon(): void {
-    this.#onMissed();
+    if (!this.#unreadable) this.#host.log.error("messages to all instances cannot be read", { channel: this.name });
+    this.#unreadable = true;
   }
 
   #becomeLive(): void {

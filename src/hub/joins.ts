@@ -10,8 +10,9 @@ import type { Opening, Subscription } from "./subscription.ts";
 
 /** A client waits at most this long for its subscription. */
 const JOIN_TIMEOUT_MS = 2500;
-/** Before a failed read is tried again. */
+/** Before a failed read is tried again; twice as long each time. */
 const RETRY_MS = 25;
+const MAX_RETRY_MS = 400;
 /** The bus itself may take so long to deliver what the log has already. */
 const REACH_MS = 500;
 /** After so long a client is not left to wait for the rest of its replay any more. */
@@ -55,11 +56,11 @@ export class Joins {
   async opening(channel: Channel, subscription: Subscription, from: JoinFrom | undefined): Promise<Opening | undefined> {
     const { log } = channel;
     const deadlineMs = Date.now() + JOIN_TIMEOUT_MS;
-    for (;;) {
+    for (let attempt = 0; ; attempt += 1) {
       if (!(await channel.whenLive(deadlineMs))) throw away();
       const { retention } = channel;
       if (log === undefined || retention === undefined) return undefined;
-      const opening = await this.#openingOf(channel, log, retention, subscription, from, deadlineMs);
+      const opening = await this.#openingOf(channel, log, retention, subscription, from, { attempt, deadlineMs });
       if (opening !== undefined) return opening;
       if (Date.now() > deadlineMs) throw away();
     }
@@ -91,12 +92,15 @@ export class Joins {
     retention: Retention,
     subscription: Subscription,
     from: JoinFrom | undefined,
-    deadlineMs: number,
+    { attempt, deadlineMs }: { readonly attempt: number; readonly deadlineMs: number },
   ): Promise<Opening | undefined> {
     if (!log.live) await this.#recover(channel, log, deadlineMs);
     if (from === undefined) return log.live ? openingAt(log) : undefined;
     const page = await this.#read(channel.name, retention, from, deadlineMs);
-    if (page === undefined) return undefined;
+    if (page === undefined) {
+      await new Promise((resolve) => setTimeout(resolve, Math.min(MAX_RETRY_MS, RETRY_MS * 2 ** attempt)));
+      return undefined;
+    }
     const { epoch, head, start, messages, resumed } = page;
     const end = start + messages.length;
     const opening = { epoch, start, resumed, messages, whole: end >= head };
@@ -114,10 +118,10 @@ export class Joins {
     const query = "since" in from ? { ...page, since: from.since, limit: size } : { ...page, limit: Math.min(size, from.recent) };
     try {
       return await inTime(deadlineMs, historyOf(this.#context.bus).read(name, retention, query));
-    } catch {
+    } catch (error) {
       // The bus could not be asked; it may be back soon.
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
-      return undefined;
+      if (error instanceof Problem) return undefined;
+      throw error;
     }
   }
 

@@ -13,8 +13,8 @@ export class PresenceTracker {
 
   /** Counts a subscription that has begun, or ceases to, as the channel's kind says now. */
   update(subscription: Subscription, { presence, announcesMembers }: Kind): void {
-    const { channel, subscriber, counted } = subscription;
-    if (subscriber === undefined || presence === (counted !== undefined)) return;
+    const { channel, subscriber, counted, state } = subscription;
+    if (subscriber === undefined || state === "ended" || presence === (counted !== undefined)) return;
     if (!presence) {
       this.end(subscription);
       return;

@@ -41,6 +41,7 @@ export class Recovery {
   readonly #timers = new Map<Followed, ReturnType<typeof setTimeout>>();
   /** Since when the log cannot be read, in milliseconds since 1970. */
   readonly #failingSinceMs = new Map<Followed, number>();
+  #closed = false;
 
   constructor(context: RecoveryContext) {
     this.#context = context;
@@ -61,12 +62,14 @@ export class Recovery {
   }
 
   close(): void {
+    this.#closed = true;
     this.#waiting.clear();
     for (const timer of this.#timers.values()) clearTimeout(timer);
     this.#timers.clear();
   }
 
   #run(): void {
+    if (this.#closed) return;
     for (const channel of this.#waiting) {
       if (this.#running.size >= MAX_RUNNING) return;
       // One read of a channel at a time; the one under way ends with another look.
@@ -97,7 +100,7 @@ export class Recovery {
   }
 
   #failed(channel: Followed): void {
-    if (!channel.live) return;
+    if (this.#closed || !channel.live) return;
     const nowMs = Date.now();
     // A failure while the bus is away says nothing about the log.
     const isReady = this.#context.bus.ready(channel.name);
@@ -108,7 +111,7 @@ export class Recovery {
   }
 
   #addIn(ms: number, channel: Followed): void {
-    if (!channel.live || channel.closed) return;
+    if (this.#closed || !channel.live || channel.closed) return;
     const timer = setTimeout(() => {
       this.#timers.delete(channel);
       this.add(channel);

@@ -102,7 +102,6 @@ export class Subscription implements Indexed {
     return this.#state;
   }
 
-  /** Undefined while pending. */
   get subscriber(): Subscriber | undefined {
     return this.#subscriber;
   }
@@ -157,7 +156,7 @@ export class Subscription implements Indexed {
     this.#buffer();
     const next = await this.channel.more(this);
     // The client may have left meanwhile.
-    if (next === undefined || this.#subscriber === undefined || !this.#isReplaying()) return;
+    if (next === undefined || this.#subscriber === undefined || !this.#is("replaying")) return;
     this.#opening = next;
     this.#goOn(this.#subscriber);
   }
@@ -167,7 +166,7 @@ export class Subscription implements Indexed {
     this.#target = target;
   }
 
-  /** Called by its session, whenever rights may have changed. */
+  /** Its session's rights may have changed. */
   permit(fault: PublishFault | undefined): void {
     this.#publishFault = fault;
   }
@@ -221,14 +220,17 @@ export class Subscription implements Indexed {
       }
       if (messages.length > 0) subscriber.replay(this, messages, epoch, start + 1);
       if (since.length > 0) subscriber.replay(this, since, epoch, end + 1);
+      // The session may have closed over what it was sent.
+      if (this.#is("ended")) return;
     }
     this.#state = "active";
     this.#opening = undefined;
     this.channel.activate(this, subscriber);
   }
 
-  #isReplaying(): boolean {
-    return this.#state === "replaying";
+  /** A function: the state may change in every call and await. */
+  #is(state: SubscriptionState): boolean {
+    return this.#state === state;
   }
 
   /** Keeps what the log brings until this subscription has it. */

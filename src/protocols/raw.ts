@@ -1,7 +1,8 @@
 import { closeCode, saysPosition, type ClosingFaultName } from "../errors.ts";
+import type { Member } from "../bus/presence.ts";
 import type { FanOut, GapPolicy, Subscription } from "../hub/subscription.ts";
 import type { Message } from "../message.ts";
-import type { CloseFrame, Encoder, Protocol, ProtocolSession } from "./protocol.ts";
+import { memberOfToken, type CloseFrame, type Encoder, type Protocol, type ProtocolSession } from "./protocol.ts";
 
 /** Each message is one frame, as it was sent. */
 export const rawEncoder: Encoder = { name: "raw", encode: (_, message) => message };
@@ -30,9 +31,13 @@ export class RawProtocol implements Protocol {
     if (this.#hello) session.send(JSON.stringify({ position, resumed }));
   }
 
+  memberOf(session: ProtocolSession): Member | null {
+    return memberOfToken(session);
+  }
+
   gapPolicyOf({ target: { kind } }: Subscription): GapPolicy {
     // With history a client can be told where to go on, and is told.
-    return kind.history === undefined && kind.onGap === "ignore" ? "ignore" : "end";
+    return kind.ignoresGaps ? "ignore" : "end";
   }
 
   gap(): void {

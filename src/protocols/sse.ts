@@ -1,8 +1,9 @@
 import type { ClosingFaultName } from "../errors.ts";
+import type { Member } from "../bus/presence.ts";
 import type { FanOut, GapPolicy, Subscription } from "../hub/subscription.ts";
 import type { Message } from "../message.ts";
 import { formatPosition } from "../position.ts";
-import type { CloseFrame, Encoder, Protocol, ProtocolSession } from "./protocol.ts";
+import { memberOfToken, type CloseFrame, type Encoder, type Protocol, type ProtocolSession } from "./protocol.ts";
 
 /** After an end a browser waits so long before it comes back. */
 const RETRY_MS = 1000;
@@ -42,8 +43,12 @@ export class SseProtocol implements Protocol {
     // A stream has no frames of the client.
   }
 
+  memberOf(session: ProtocolSession): Member | null {
+    return memberOfToken(session);
+  }
+
   gapPolicyOf({ target: { kind } }: Subscription): GapPolicy {
-    return kind.history === undefined && kind.onGap === "ignore" ? "ignore" : "report";
+    return kind.ignoresGaps ? "ignore" : "report";
   }
 
   gap(session: ProtocolSession, _: Subscription, position: string | null): void {

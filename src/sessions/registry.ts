@@ -16,6 +16,8 @@ export interface Registered extends Indexed, Expiring {
   /** Sends nothing more, then closes the connection, once the client has what was sent before. */
   close(fault: ClosingFaultName): void;
   readonly transport: Transport | undefined;
+  /** Closes if more waits for the client than may. */
+  checkBacklog(): void;
 }
 
 /** They may change at any time. */
@@ -142,7 +144,11 @@ export class Registry {
     // After a stall of this process the answers of clients are still unread.
     const onTime = nowMs - this.#lastTurnMs < this.#turnMs + 1000;
     this.#lastTurnMs = nowMs;
-    this.#open.each((session) => session.transport?.tend(nowMs, this.pingIntervalMs, onTime));
+    this.#open.each((session) => {
+      session.transport?.tend(nowMs, this.pingIntervalMs, onTime);
+      // The hub's sweep sees channels; answers and pongs may pile up on a quiet one.
+      session.checkBacklog();
+    });
     for (const [session, untilMs] of this.#closing) {
       if (untilMs > nowMs) break;
       session.transport?.terminate();

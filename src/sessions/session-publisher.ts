@@ -1,5 +1,5 @@
 import type { Sender } from "../bus/publisher.ts";
-import { isClosingFault, type ClosingFaultName, type Problem } from "../errors.ts";
+import { isClosingFault, Problem, type ClosingFaultName } from "../errors.ts";
 import type { Subscription } from "../hub/subscription.ts";
 import { TokenBucket } from "../lib/bounds.ts";
 import type { Message } from "../message.ts";
@@ -29,24 +29,23 @@ export class SessionPublisher implements Sender {
     return this.#broken;
   }
 
-  /**
-   * @param sender hears of the message, where that is not this: the session closes by a refusal
-   * @throws Problem `binary-refused`, `malformed-text`
-   */
+  /** Takes a frame off the client's rate. Returns false over it. */
+  takeFrame(): boolean {
+    return this.#rate.take(this.#context.limits.messagesPerSecond);
+  }
+
+  /** See `ProtocolSession.publish`. */
   publish(subscription: Subscription, message: Message, sender: Sender = this): void {
-    const { publishFault, target, moved, state } = subscription;
-    // A subscription that has moved waits for its end.
-    if (moved || state === "ended") return;
-    if (publishFault !== undefined) {
-      this.#session.close(publishFault);
-      return;
+    const { publishFault, target } = subscription;
+    try {
+      if (subscription.moved || subscription.state === "ended") throw new Problem("gap", "The subscription has ended.");
+      if (publishFault !== undefined) throw new Problem(publishFault, "There is no right to publish on this channel.");
+      this.#context.hub.publish(target, target.kind.encode(message, this.#session.subject), sender);
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      // A client whose subscription has moved waits for its close.
+      if (sender !== this || error.fault !== "gap") sender.refused(error);
     }
-    const { hub, limits } = this.#context;
-    if (!this.#rate.take(limits.messagesPerSecond)) {
-      this.#session.close("too-fast");
-      return;
-    }
-    hub.publish(target, target.kind.encode(message, this.#session.subject), sender);
   }
 
   /** The bus has the message. A client of the raw protocol sees its echo. */

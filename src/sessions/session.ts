@@ -2,15 +2,15 @@ import type { Grant } from "../access/grants.ts";
 import { expiryOf, subjectOf, type Principal } from "../access/claims.ts";
 import type { Sender } from "../bus/publisher.ts";
 import type { Member } from "../bus/presence.ts";
-import type { Target } from "../channels/kind.ts";
 import { isClosingFault, Problem, type ClosingFaultName } from "../errors.ts";
-import type { JoinFrom } from "../hub/joins.ts";
+import { PAGE_BYTES } from "../hub/recovery.ts";
 import type { FanOut, GapPolicy, Subscriber, Subscription } from "../hub/subscription.ts";
 import { describeError } from "../log.ts";
 import type { Message } from "../message.ts";
-import type { CloseFrame, Protocol, ProtocolSession } from "../protocols/protocol.ts";
+import type { CloseFrame, Protocol, ProtocolSession, SubscribeRequest } from "../protocols/protocol.ts";
 import { reportClientFault, type SessionContext, type SessionOptions } from "./context.ts";
 import type { Registered } from "./registry.ts";
+import { SessionJoins } from "./session-joins.ts";
 import { SessionPublisher } from "./session-publisher.ts";
 import { SubscriptionGrants } from "./subscription-grants.ts";
 import type { Transport, TransportOwner } from "./transports/transport.ts";
@@ -26,11 +26,11 @@ export class Session implements Registered, Subscriber, TransportOwner, Protocol
   readonly #protocol: Protocol;
   readonly #startedMs = Date.now();
   #transport: Transport | undefined;
-  /** Most sessions have one subscription, and no list for it. */
   #first: Subscription | undefined;
   #others = NONE;
   #grants: SubscriptionGrants | undefined;
   #publisher: SessionPublisher | undefined;
+  #joins: SessionJoins | undefined;
   #closing: ClosingFaultName | undefined;
 
   constructor(context: SessionContext, { address, principal, protocol }: SessionOptions) {
@@ -52,6 +52,10 @@ export class Session implements Registered, Subscriber, TransportOwner, Protocol
     return this.#first === undefined ? NONE : [this.#first, ...this.#others];
   }
 
+  subscriptionTo(channel: string): Subscription | undefined {
+    return this.subscriptions.find((subscription) => subscription.channel.name === channel);
+  }
+
   get subject(): string | null {
     return subjectOf(this.principal);
   }
@@ -64,7 +68,6 @@ export class Session implements Registered, Subscriber, TransportOwner, Protocol
     return this.#closing !== undefined;
   }
 
-  /** The connection is there. */
   connect(transport: Transport): void {
     this.#transport = transport;
     this.#context.registry.add(this);
@@ -83,55 +86,35 @@ export class Session implements Registered, Subscriber, TransportOwner, Protocol
     return this;
   }
 
-  /**
-   * Joins a channel, see `Hub.join`.
-   *
-   * @param permits is asked in the turn in which it joins: what was allowed before may have changed. It may throw
-   */
-  async subscribe(target: Target, from: JoinFrom | undefined, permits: () => boolean, grant?: Grant): Promise<Subscription | undefined> {
-    const subscription = await this.#context.hub.join(target, from, (joined) =>
-      !this.closing && permits() ? this.attach(joined, grant) : undefined,
-    );
-    void this.replayRest(subscription);
-    return subscription;
+  subscribe(request: SubscribeRequest): void {
+    this.#joins ??= new SessionJoins(this.#context.hub, this.#context.log, this);
+    this.#joins.start(request);
   }
 
-  /** Sends the rest of a replay, no faster than the client reads it. */
-  async replayRest(subscription: Subscription | undefined): Promise<void> {
+  unsubscribe(channel: string): void {
+    this.#joins?.callOff(channel);
+    const subscription = this.subscriptionTo(channel);
     if (subscription === undefined) return;
-    while (isReplaying(subscription)) {
-      await this.#transport?.drained();
-      try {
-        await subscription.more();
-      } catch (error) {
-        // A bus that is away will be back; the client stays.
-        if (error instanceof Problem && error.fault === "bus-away") continue;
-        subscription.leave();
-        if (error instanceof Problem && error.fault === "gap") this.ended(subscription, "gap");
-        else this.#fail(error);
-      }
-    }
-  }
-
-  unsubscribe(subscription: Subscription): void {
-    [this.#first, ...this.#others] = this.subscriptions.filter((one) => one !== subscription);
-    this.#grants?.delete(subscription);
     subscription.leave();
+    this.#forget(subscription);
   }
 
   receive(frame: Message): void {
     if (this.closing || this.#context.registry.muted) return;
+    if (!this.#publishing().takeFrame()) return this.close("too-fast");
     try {
       this.#protocol.receive(this, frame);
     } catch (error) {
-      this.#fail(error);
+      this.fail(error);
     }
   }
 
-  /** @param sender hears of the message; by default the session closes by a refusal */
   publish(subscription: Subscription, message: Message, sender?: Sender): void {
-    this.#publisher ??= new SessionPublisher(this.#context, this);
-    this.#publisher.publish(subscription, message, sender);
+    this.#publishing().publish(subscription, message, sender);
+  }
+
+  confirm(subscription: Subscription): void {
+    this.#guard(() => this.#protocol.joined(this, subscription));
   }
 
   send(frame: Message): void {
@@ -146,9 +129,8 @@ export class Session implements Registered, Subscriber, TransportOwner, Protocol
     this.#transport?.unlisten(topic);
   }
 
-  memberOf(): Member | null {
-    const { subject } = this;
-    return subject === null ? null : { id: subject };
+  memberOf(subscription: Subscription): Member | null {
+    return this.#protocol.memberOf(this, subscription);
   }
 
   gapPolicyOf(subscription: Subscription): GapPolicy {
@@ -164,16 +146,20 @@ export class Session implements Registered, Subscriber, TransportOwner, Protocol
   }
 
   gap(subscription: Subscription, position: string | null): void {
-    this.#protocol.gap(this, subscription, position);
+    this.#guard(() => this.#protocol.gap(this, subscription, position));
   }
 
   ended(subscription: Subscription, fault: ClosingFaultName): void {
-    this.#protocol.ended(this, subscription, fault);
+    subscription.leave();
+    this.#guard(() => this.#protocol.ended(this, subscription, fault));
+    if (!this.closing) this.#forget(subscription);
   }
 
   checkBacklog(): void {
     const { limits, counts } = this.#context;
-    if (this.#closing !== undefined || (this.#transport?.waiting ?? 0) <= limits.slowConsumerBytes) return;
+    // A replay waits for its reader after each page.
+    const pageBytes = this.subscriptions.some(({ state }) => state === "replaying") ? 2 * PAGE_BYTES : 0;
+    if (this.closing || (this.#transport?.waiting ?? 0) <= limits.slowConsumerBytes + pageBytes) return;
     counts.slowConsumers += 1;
     this.close("slow-reader");
   }
@@ -236,15 +222,29 @@ export class Session implements Registered, Subscriber, TransportOwner, Protocol
     }
   }
 
-  #fail(error: unknown): void {
+  #forget(subscription: Subscription): void {
+    [this.#first, ...this.#others] = this.subscriptions.filter((one) => one !== subscription);
+    this.#grants?.delete(subscription);
+  }
+
+  #publishing(): SessionPublisher {
+    return (this.#publisher ??= new SessionPublisher(this.#context, this));
+  }
+
+  /** A fault of the protocol ends its session, not the process: many calls come from timers and from the bus. */
+  #guard(act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  /** Closes by a fault of the client, or logs a fault of the server. */
+  fail(error: unknown): void {
     const fault = error instanceof Problem && isClosingFault(error.fault) ? error.fault : "internal";
     const { log } = this.#context;
     if (fault === "internal") log.error("a session failed", { channel: this.#where, address: this.address, error: describeError(error) });
     this.close(fault);
   }
-}
-
-/** A function: the state changes during each await. */
-function isReplaying({ state }: Subscription): boolean {
-  return state === "replaying";
 }

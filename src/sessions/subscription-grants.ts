@@ -9,7 +9,6 @@ interface Entry extends Expiring {
 
 /** The session that holds grants. */
 interface GrantedSession {
-  unsubscribe(subscription: Subscription): void;
   ended(subscription: Subscription, fault: ClosingFaultName): void;
 }
 
@@ -30,10 +29,7 @@ export class SubscriptionGrants {
 
   /** The subscription ends when the grant expires. */
   add(subscription: Subscription, grant: Grant): void {
-    const expire = (): void => {
-      this.#session.unsubscribe(subscription);
-      this.#session.ended(subscription, "token-expired");
-    };
+    const expire = (): void => this.#session.ended(subscription, "token-expired");
     const entry = { grant, expiresMs: grant.expiresMs, expire };
     this.#entries.set(subscription, entry);
     this.#expiries.add(entry);

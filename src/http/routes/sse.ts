@@ -2,6 +2,7 @@ import { Problem, type ClosingFaultName } from "../../errors.ts";
 import type { JoinFrom } from "../../hub/joins.ts";
 import { describeError } from "../../log.ts";
 import type { SseProtocol } from "../../protocols/sse.ts";
+import { replayRest } from "../../sessions/session-joins.ts";
 import { Session } from "../../sessions/session.ts";
 import { EventStreamTransport } from "../../sessions/transports/event-stream.ts";
 import { admitConnection, authorize, stillHolds, type Authorization } from "../authorize.ts";
@@ -71,8 +72,11 @@ async function join(joining: Joining): Promise<boolean> {
   const { instance, request, session, authorization, from } = joining;
   const { target } = authorization;
   try {
-    const subscription = await session.subscribe(target, from, () => stillHolds(instance, request, authorization));
+    const subscription = await instance.sessions.hub.join(target, from, (joined) =>
+      !session.closing && stillHolds(instance, request, authorization) ? session.attach(joined) : undefined,
+    );
     if (subscription === undefined) end(joining, "gap");
+    else void replayRest(session, subscription);
     return true;
   } catch (error) {
     if (error instanceof Problem && error.fault === "bus-away") return session.closing;

@@ -1,4 +1,5 @@
 import { Problem } from "../../errors.ts";
+import { replayRest } from "../../sessions/session-joins.ts";
 import { Session } from "../../sessions/session.ts";
 import { WebSocketTransport } from "../../sessions/transports/websocket.ts";
 import { admitConnection, authorize, stillHolds } from "../authorize.ts";
@@ -41,6 +42,6 @@ async function join(instance: Instance, request: Request, server: HttpServer | n
     session.connect(transport);
     return session.attach(joined);
   });
-  void session?.replayRest(subscription);
+  if (subscription !== undefined && session !== undefined) void replayRest(session, subscription);
   return subscription !== undefined;
 }

@@ -42,7 +42,8 @@ export class EventStreamTransport implements Transport {
   #state: "open" | "finishing" | "ended" = "open";
   /** The response waits for something to send. */
   #wake: (() => void) | undefined;
-  #onDrained: (() => void) | undefined;
+  /** Replays that wait. */
+  #onDrained: (() => void)[] = [];
   #cut: () => void = () => undefined;
 
   constructor(owner: TransportOwner, topics: StreamTopics) {
@@ -68,7 +69,7 @@ export class EventStreamTransport implements Transport {
         this.end();
         return undefined;
       }
-      this.#onDrained?.();
+      this.#wakeReplays();
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
@@ -99,7 +100,7 @@ export class EventStreamTransport implements Transport {
   async drained(): Promise<void> {
     while (this.#state === "open" && (this.#blockedSinceMs !== undefined || this.#queue.length > 0)) {
       await new Promise<void>((resolve) => {
-        this.#onDrained = resolve;
+        this.#onDrained.push(resolve);
       });
     }
   }
@@ -136,6 +137,12 @@ export class EventStreamTransport implements Transport {
 
   #wakeAll(): void {
     this.#wake?.();
-    this.#onDrained?.();
+    this.#wakeReplays();
+  }
+
+  #wakeReplays(): void {
+    const waiting = this.#onDrained;
+    this.#onDrained = [];
+    for (const resolve of waiting) resolve();
   }
 }

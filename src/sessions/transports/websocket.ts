@@ -30,7 +30,8 @@ export class WebSocketTransport implements Transport {
   readonly #owner: TransportOwner;
   #socket: Socket | undefined;
   #finishing = false;
-  #onDrained: (() => void) | undefined;
+  /** Replays that wait; mostly none. */
+  #onDrained: (() => void)[] | undefined;
   /** True if anything was heard since the last look. */
   #heard = false;
   #quietSinceMs = Date.now();
@@ -64,17 +65,17 @@ export class WebSocketTransport implements Transport {
 
   drain(): void {
     this.#closeWhenSent();
-    if (this.waiting === 0) this.#onDrained?.();
+    if (this.waiting === 0) this.#wakeReplays();
   }
 
   close(code: number): void {
     this.#socket = undefined;
     this.#owner.disconnected(code);
-    this.#onDrained?.();
+    this.#wakeReplays();
   }
 
   send(frame: Message): void {
-    this.#socket?.send(frame);
+    if (!this.#finishing) this.#socket?.send(frame);
   }
 
   listen(topic: string): void {
@@ -122,11 +123,16 @@ export class WebSocketTransport implements Transport {
   async #drainedSoon(): Promise<void> {
     let timer: ReturnType<typeof setTimeout> | undefined;
     await new Promise<void>((resolve) => {
-      this.#onDrained = resolve;
+      (this.#onDrained ??= []).push(resolve);
       timer = setTimeout(resolve, DRAINED_CHECK_MS);
     });
     clearTimeout(timer);
+  }
+
+  #wakeReplays(): void {
+    const waiting = this.#onDrained;
     this.#onDrained = undefined;
+    for (const resolve of waiting ?? []) resolve();
   }
 
   /** A close frame must come after all that was sent before: Bun gives up a backlog a few seconds after `close`. */

@@ -1,124 +1,21 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { isGranted, signGrant, type Grant } from "../../../src/access/grants.ts";
+import { signGrant } from "../../../src/access/grants.ts";
 import { Policy } from "../../../src/access/policy.ts";
-import { ANONYMOUS } from "../../../src/access/claims.ts";
 import { Tokens } from "../../../src/access/tokens.ts";
 import { openBus } from "../../../src/bus/open.ts";
-import type { PresenceChange } from "../../../src/bus/presence.ts";
-import { Kind, type Target } from "../../../src/channels/kind.ts";
+import { Kind } from "../../../src/channels/kind.ts";
 import { resolveTarget } from "../../../src/channels/resolver.ts";
 import { Counts } from "../../../src/counts.ts";
-import { closeCode, type ClosingFaultName } from "../../../src/errors.ts";
 import { Hub } from "../../../src/hub/hub.ts";
-import type { FanOut, Subscription } from "../../../src/hub/subscription.ts";
 import { Log } from "../../../src/log.ts";
-import type { Message } from "../../../src/message.ts";
-import { formatPosition, parsePosition } from "../../../src/position.ts";
-import { type Encoder, type Protocol, EncodedFanOut } from "../../../src/protocols/protocol.ts";
+import { EncodedFanOut } from "../../../src/protocols/protocol.ts";
 import { RefusalLog } from "../../../src/sessions/refusal-log.ts";
 import { Registry } from "../../../src/sessions/registry.ts";
 import { Session } from "../../../src/sessions/session.ts";
 import { NativeTopics, socketHandler, WebSocketTransport } from "../../../src/sessions/transports/websocket.ts";
 import { Client } from "../../support/client.ts";
 import { waitFor } from "../../support/wait.ts";
-
-/*
- * A third protocol, which only this test speaks: many channels on one WebSocket, each frame names its channel. It proves that a protocol
- * needs nothing but the contracts in src/protocols/protocol.ts.
- */
-
-const SECRET = "the secret of the backend";
-const kinds = [
-  new Kind({ path: "plain/{x}", presence: true, announces_members: true }),
-  new Kind({ path: "kept/{x}", history: { size: 10, ttl: "1m" } }),
-  new Kind({ path: "granted/{x}", access: "token", publish: "token" }),
-];
-
-interface Order {
-  readonly subscribe?: string;
-  readonly unsubscribe?: string;
-  readonly publish?: string;
-  readonly text?: string;
-  readonly since?: string;
-  readonly grant?: { readonly expiresMs: number; readonly signature: string };
-}
-
-/** Counts frames that were encoded. */
-class ManyEncoder implements Encoder {
-  readonly name = "many";
-  encoded = 0;
-
-  encode(channel: string, message: Message, epoch: string, offset: number): Message {
-    this.encoded += 1;
-    return JSON.stringify({ channel, text: String(message), ...(epoch === "" ? {} : { id: formatPosition(epoch, offset) }) });
-  }
-
-  encodePresence(channel: string, { change, member }: PresenceChange): Message {
-    return JSON.stringify({ channel, [change]: member.id });
-  }
-}
-
-/** One object a session: it subscribes for it. */
-class ManyProtocol implements Protocol {
-  readonly encoder: Encoder;
-  readonly fanOut: FanOut;
-  readonly #id: string;
-  readonly #policy: Policy;
-
-  constructor(encoder: Encoder, fanOut: FanOut, id: string, policy: Policy) {
-    this.encoder = encoder;
-    this.fanOut = fanOut;
-    this.#id = id;
-    this.#policy = policy;
-  }
-
-  receive(session: Session, frame: Message): void {
-    const order: Order = JSON.parse(String(frame));
-    const named = session.subscriptions.find(({ channel }) => channel.name === (order.unsubscribe ?? order.publish));
-    if (order.subscribe !== undefined) void this.#subscribe(session, order.subscribe, order);
-    else if (order.unsubscribe !== undefined && named !== undefined) session.unsubscribe(named);
-    else if (order.publish !== undefined && named !== undefined) session.publish(named, order.text ?? "");
-  }
-
-  joined(session: Session, { channel, position }: Subscription): void {
-    session.send(JSON.stringify({ channel: channel.name, joined: position }));
-  }
-
-  gapPolicyOf(): "end" {
-    return "end";
-  }
-
-  gap(): void {
-    throw new Error("gaps end subscriptions");
-  }
-
-  ended(session: Session, subscription: Subscription, fault: ClosingFaultName): void {
-    session.unsubscribe(subscription);
-    session.send(JSON.stringify({ channel: subscription.channel.name, ended: fault }));
-  }
-
-  closeFrame(_: Session, fault: ClosingFaultName): { code: number } {
-    return { code: closeCode(fault) };
-  }
-
-  async #subscribe(session: Session, path: string, { since, grant }: Order): Promise<void> {
-    const target = resolveTarget(kinds, path.split("/"));
-    if (target === undefined) throw new Error("no such channel");
-    const granted: Grant | undefined = grant && { channel: target.channel, publish: true, expiresMs: grant.expiresMs };
-    const isFine = granted !== undefined && isGranted(granted, grant?.signature ?? "", this.#id, SECRET);
-    const from = parsePosition(since ?? "");
-    try {
-      await session.subscribe(target, from && { since: from }, () => isFine || this.#requireJoin(target), isFine ? granted : undefined);
-    } catch {
-      session.send(JSON.stringify({ channel: target.channel, refused: true }));
-    }
-  }
-
-  #requireJoin(target: Target): boolean {
-    this.#policy.requireJoin(ANONYMOUS, target);
-    return true;
-  }
-}
+import { kinds, ManyEncoder, ManyProtocol, SECRET, type Order } from "./many-protocol.ts";
 
 describe("a protocol with many channels on one socket", () => {
   const limits = {
@@ -261,16 +158,81 @@ describe("a protocol with many channels on one socket", () => {
   test("takes a right that comes with a subscription, from the session that it was signed for, until it expires", async () => {
     const client = await open();
     order(client, { subscribe: "granted/1" });
-    await hears(client, { channel: "granted:1", refused: true });
+    await hears(client, { channel: "granted:1", refused: "forbidden" });
     const grant = { channel: "granted:1", publish: true, expiresMs: Date.now() + 4000 };
     const { expiresMs } = grant;
     order(client, { subscribe: "granted/1", grant: { expiresMs, signature: signGrant(grant, "somebody else", SECRET) } });
-    await waitFor("the second refusal", () => heard(client).filter((one) => Bun.deepMatch({ refused: true }, one)).length === 2);
+    await waitFor("the second refusal", () => heard(client).filter((one) => Bun.deepMatch({ refused: "forbidden" }, one)).length === 2);
     order(client, { subscribe: "granted/1", grant: { expiresMs, signature: signGrant(grant, `s${ids}`, SECRET) } });
     await hears(client, { channel: "granted:1", joined: null });
     order(client, { publish: "granted:1", text: "allowed" });
     await hears(client, { channel: "granted:1", text: "allowed" });
     await hears(client, { channel: "granted:1", ended: "token-expired" });
     expect(client.closed).toBe(false);
+  });
+
+  test("subscribes once to a channel, however often it is asked, and can call a join off", async () => {
+    const client = await open();
+    for (let index = 0; index < 3; index += 1) order(client, { subscribe: "plain/1" });
+    await hears(client, { joined: null });
+    const joins = (): number => heard(client).filter((one) => "joined" in Object(one)).length;
+    const before = joins();
+    order(client, { subscribe: "plain/1" });
+    await waitFor("the confirmation", () => joins() === before + 1);
+    order(client, { publish: "plain:1", text: "once" });
+    await hears(client, { text: "once" });
+    expect((await hub.bus.presence?.members("plain:1"))?.count).toBe(1);
+    order(client, { unsubscribe: "plain:1" });
+    const other = await open();
+    order(other, { subscribe: "kept/1" });
+    await joined(other, "kept:1");
+    hub.lost(shardOf("kept:1"));
+    order(client, { subscribe: "kept/1" });
+    order(client, { unsubscribe: "kept:1" });
+    order(client, { subscribe: "plain/2" });
+    await waitFor("the last join", () => heard(client).some((one) => Bun.deepMatch({ channel: "plain:2", joined: null }, one)));
+    hub.restored(shardOf("kept:1"));
+    order(other, { publish: "kept:1", text: "it is back" });
+    await hears(other, { text: "it is back" });
+    expect(heard(client).filter((one) => Object(one).channel === "kept:1")).toEqual([]);
+    expect((await hub.bus.presence?.members("plain:1"))?.count).toBe(0);
+    order(other, { unsubscribe: "kept:1" });
+    await waitFor("the channels to be given back", () => hub.channels === 1);
+  });
+
+  test("acknowledges each message, or says why it was not published", async () => {
+    const client = await open();
+    order(client, { subscribe: "plain/1" });
+    await hears(client, { joined: null });
+    order(client, { publish: "plain:1", text: "x", ack: "a" });
+    await hears(client, { ack: "a", confirmed: true });
+    hub.lost(shardOf("plain:1"));
+    hub.reload([new Kind({ path: "other" }), new Kind({ path: "plain/{x}", name: "elsewhere:{x}" })]);
+    order(client, { publish: "plain:1", text: "y", ack: "b" });
+    await hears(client, { ack: "b", refused: "gap" });
+    hub.restored(shardOf("plain:1"));
+    await hears(client, { channel: "plain:1", ended: "gap" });
+  });
+
+  test("closes a client that asks and does not read", async () => {
+    const client = await open();
+    client.pause();
+    for (let index = 0; index < 1000; index += 1) order(client, { answer: 20_000 });
+    await waitFor("it to be found", () => counts.slowConsumers === 1);
+    client.resume();
+    expect(await client.receiveClose()).toBe(1013);
+  });
+
+  test("that fails when a subscription ends costs its own session only", async () => {
+    const [faulty, other] = [await open(), await open()];
+    for (const client of [faulty, other]) order(client, { subscribe: "plain/1" });
+    for (const client of [faulty, other]) await hears(client, { joined: null });
+    order(faulty, { fault: true });
+    await waitFor("the order", () => heard(faulty).length === 2 || heard(other).some((one) => Object(one).join !== undefined));
+    hub.lost(shardOf("plain:1"));
+    hub.restored(shardOf("plain:1"));
+    expect(await faulty.receiveClose()).toBe(1011);
+    await hears(other, { ended: "gap" });
+    expect(other.closed).toBe(false);
   });
 });

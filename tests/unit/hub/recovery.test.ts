@@ -4,7 +4,7 @@ import type { Page } from "../../../src/bus/history.ts";
 import { Counts } from "../../../src/counts.ts";
 import { LogFollower } from "../../../src/hub/log-follower.ts";
 import { Recovery, type Followed } from "../../../src/hub/recovery.ts";
-import { waitFor } from "../../support/wait.ts";
+import { waitFor, whileNothingHappens } from "../../support/wait.ts";
 
 /** Longer than the clients of a channel are left to wait for a log that cannot be read. */
 const LONG_MS = 8000;
@@ -119,4 +119,12 @@ describe("a log that cannot be read", () => {
     reader.recovery.add(reader);
     expect(reader.reads.length).toBe(1);
   });
+});
+
+test("a log whose reading ends after the recovery does is not read again", async () => {
+  const reader = new Reader();
+  reader.recovery.close();
+  reader.reads[0]?.reject(new Error("late"));
+  await whileNothingHappens(300);
+  expect(reader.reads.length).toBe(1);
 });
