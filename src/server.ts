@@ -22,31 +22,31 @@ import { StreamTopics } from "./sessions/transports/event-stream.ts";
 import { NativeTopics, socketHandler, type WebSocketTransport } from "./sessions/transports/websocket.ts";
 import { within } from "./lib/time.ts";
 
-/** Bodies are bounded where they are read, so that a refusal can say why; this only stands behind that. */
+/** A backstop: bodies are bounded where they are read, so that a refusal can say why. */
 const MAX_BODY_BYTES = Number.MAX_SAFE_INTEGER;
-/** Seconds after which a connection that brings nothing is cut, while its request is not whole. */
+/** Idle time, in seconds, after which a connection with an incomplete request is cut. */
 const IDLE_TIMEOUT_S = 10;
-/** How long answers and goodbyes may take on their way before the process ends. */
+/** Time for the last responses and close frames to be sent before the process exits. */
 const GOODBYE_MS = 200;
 
 export interface LockstepServer {
   readonly url: string;
   readonly port: number;
   /**
-   * Stops taking anything new, publishes what waits, lets every client have what was sent to it (both up to the drain
-   * time-out, each), closes them with 1001, and resolves when everything has ended.
+   * Stops taking anything new, publishes what waits, closes every client with 1001 after everything that was sent to it (each of
+   * both up to the drain time-out), and resolves when everything has ended.
    */
   readonly drain: () => Promise<void>;
   /**
-   * Goes on by another configuration: channels, broadcasts, limits, keys, origins and proxies. Nobody is disconnected, but for
-   * clients whose path has come to lead to another channel. Returns the settings that differ and need a restart.
+   * Applies another configuration: channels, broadcasts, limits, keys, origins and proxies. It disconnects nobody but clients whose
+   * path leads to another channel now. Returns the settings that differ and need a restart.
    */
   readonly reload: (config: Config) => string[];
-  /** Whether this process may have clients: neither draining, nor without the bus. */
+  /** True while the bus is up and the server is not draining. */
   readonly ready: () => boolean;
-  /** What this process counts. */
+  /** The metrics of this process. */
   readonly read: () => Promise<Readings>;
-  /** Of that, what is still true when it has ended. */
+  /** The subset of those metrics that stays valid after the process has exited. */
   readonly readLasting: () => Promise<readonly object[]>;
 }
 
@@ -58,7 +58,7 @@ export interface LockstepServer {
  */
 export async function createServer(config: Config, log: Log, siblings?: Siblings): Promise<LockstepServer> {
   let rules = rulesOf(config, log);
-  // Everybody reads them where they are needed, so that a reload has only to fill them anew.
+  // Shared and mutable: a reload overwrites the values in place.
   const limits = { ...config.limits };
   let server: Server<WebSocketTransport>;
   const counts = new Counts();

@@ -42,9 +42,9 @@ export class Channel implements SubscribedChannel, Followed, LogListener {
   #losses = 0;
   #closed = false;
   #unchecked = 0;
-  /** Has a gap, and has to be ended once its client can come back. */
+  /** Subscriptions with a gap, to be ended once the channel is live again; they stay here until they have left. */
   #detached: Set<Subscription> | undefined;
-  /** Has a gap, and hears of it before anything else. */
+  /** Subscriptions to notify of a gap before the next message. */
   #unreported: Set<Subscription> | undefined;
   readonly #liveness = new WakeUps();
 

@@ -5,7 +5,7 @@ import type { Message } from "../message.ts";
 import { formatPosition } from "../position.ts";
 import { memberOfToken, type CloseFrame, type Encoder, type Protocol, type ProtocolSession } from "./protocol.ts";
 
-/** After an end a browser waits so long before it comes back. */
+/** A browser waits so long before it reconnects. */
 const RETRY_MS = 1000;
 
 /** Each message is one event; on a channel with history its position is the event's id. */
@@ -73,7 +73,7 @@ export class SseProtocol implements Protocol {
 export const HEARTBEAT = ":\n\n";
 
 /**
- * How a stream begins: when to come back after an end, and where it is, for a client that gets no message before that.
+ * The first event: the retry delay and the current position, so that a client can resume even if no message follows.
  *
  * @param retryMs milliseconds
  */
@@ -81,7 +81,7 @@ export function formatOpening(retryMs: number, position: string | null): string 
   return `retry: ${retryMs}\n${position === null ? "" : `id: ${position}\n`}\n`;
 }
 
-/** Where a stream is that has begun before it could know. */
+/** The position, for a stream that opened before it joined. */
 export function formatPlace(position: string): string {
   return `id: ${position}\n\n`;
 }

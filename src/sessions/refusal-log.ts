@@ -8,7 +8,7 @@ const QUIET_MS = 60_000;
 /** Refusals that are remembered. */
 const MAX_REMEMBERED = 2000;
 const MAX_SHOWN = 200;
-/** A JSON Web Token that somebody has put into a path (RFC 7519 §3: its header is JSON, in base64url). */
+/** A JSON Web Token in a path, which must not be logged (RFC 7519 §3: its header is JSON, in base64url). */
 const TOKEN = /eyJ[\w-]*(?:\.[\w-]*)+/g;
 
 export interface Refusal {
@@ -22,7 +22,7 @@ export interface Refusal {
   readonly where: string;
 }
 
-/** Says in the log who was refused what, and why: once a minute for each, and never so often that strangers fill the disk. */
+/** Logs refusals: each at most once a minute, and all together at a limited rate, so that strangers cannot fill the disk. */
 export class RefusalLog {
   readonly #log: Log;
   readonly #lines = new TokenBucket(LINES_PER_SECOND);

@@ -13,11 +13,11 @@ import type { ShardContext } from "./context.ts";
 import { encodeEntry } from "./frame.ts";
 import { tickScript } from "./scripts.ts";
 import { RedisShard } from "./shard.ts";
-import { standalone, type Topology } from "./topology.ts";
+import { topologyOf, type Topology } from "./topology.ts";
 
 const OPENING_MS = 3000;
 
-export const openRedisBus: OpenBus = (options, listener) => openRedisBusOn(standalone(options.url), options, listener);
+export const openRedisBus: OpenBus = (options, listener) => openRedisBusOn(topologyOf(options.url), options, listener);
 
 /** See {@link OpenBus}; `options.url` does not count. */
 export async function openRedisBusOn(topology: Topology, options: BusOptions, listener: BusListener): Promise<Bus> {

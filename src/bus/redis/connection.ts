@@ -4,7 +4,7 @@ import { tapReplies, type Received, type Replies, type UnansweredCommands } from
 import type { Script } from "./scripts.ts";
 
 const CONNECT_TIMEOUT_MS = 2000;
-/** A process that ends waits this long for a goodbye, also from a Redis that is not there. */
+/** A shutdown waits this long for Redis to close, even if it is unreachable. */
 const DISCONNECT_TIMEOUT_MS = 100;
 const RECONNECT_STEP_MS = 50;
 const RECONNECT_MAX_MS = 500;

@@ -17,7 +17,7 @@
  * - A prefix without braces: `C` has none, so its slot is that of the whole of it, and each key has just that between its braces.
  * - A prefix with a hash tag, as in `{app}:`: the first tag counts, in `C` as in each key. All channels are in the slot of `app`.
  * - A prefix with braces but without a tag (`{}`, `a}b`, `a{b`) would leave channel and keys in different slots: the configuration
- *   refuses it (config/checks.ts).
+ *   refuses it (config/formats.ts).
  */
 export class ChannelKeys {
   readonly #base: string;

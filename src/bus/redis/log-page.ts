@@ -16,7 +16,7 @@ export function pageOf(answer: unknown, { since, limit, bytes }: ReadFrom): Page
     if (isFull()) break;
     const batch = batchOf(one);
     if (batch.first > start + messages.length + 1) {
-      // Earlier messages were trimmed, or somebody took something out. Only the messages after the hole can be honoured.
+      // Earlier messages were trimmed, or entries were deleted. Only the messages after the hole are usable.
       whole = false;
       messages.length = 0;
       start = batch.first - 1;

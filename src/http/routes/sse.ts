@@ -1,7 +1,7 @@
 import { Problem, type ClosingFaultName } from "../../errors.ts";
 import type { JoinFrom } from "../../hub/joins.ts";
 import { describeError } from "../../log.ts";
-import type { SseProtocol } from "../../protocols/sse.ts";
+import { HEARTBEAT, type SseProtocol } from "../../protocols/sse.ts";
 import { replayRest } from "../../sessions/session-joins.ts";
 import { Session } from "../../sessions/session.ts";
 import { EventStreamTransport } from "../../sessions/transports/event-stream.ts";
@@ -53,7 +53,7 @@ export async function joinAsEventStream(instance: Instance, request: Request, se
   }
   const protocol = protocols.sse();
   const session = new Session(sessions, { address, principal: authorization.principal, protocol });
-  const transport = new EventStreamTransport(session, streamTopics);
+  const transport = new EventStreamTransport(session, streamTopics, HEARTBEAT);
   session.connect(transport);
   request.signal.addEventListener("abort", () => transport.end());
   server?.timeout(request, 0);

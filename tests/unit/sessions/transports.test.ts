@@ -5,7 +5,7 @@ import type { TransportOwner } from "../../../src/sessions/transports/transport.
 const owner: TransportOwner = { receive: () => undefined, closeFrame: () => ({ code: 1013 }), disconnected: () => undefined };
 
 test("an event stream lets every replay on it go on once the client has read", async () => {
-  const stream = new EventStreamTransport(owner, new StreamTopics());
+  const stream = new EventStreamTransport(owner, new StreamTopics(), ":\n\n");
   stream.send("a part of both replays");
   const both = Promise.all([stream.drained(), stream.drained()]);
   await stream.pull();
@@ -16,7 +16,7 @@ test("an event stream lets every replay on it go on once the client has read", a
 });
 
 test("an event stream that finishes sends what it has, and nothing after that", async () => {
-  const stream = new EventStreamTransport(owner, new StreamTopics());
+  const stream = new EventStreamTransport(owner, new StreamTopics(), ":\n\n");
   stream.send("before");
   stream.finish();
   stream.send("after");
