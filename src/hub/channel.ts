@@ -148,7 +148,6 @@ export class Channel implements SubscribedChannel, Followed, LogListener {
   move(subscription: Subscription): void {
     subscription.move();
     if (subscription.state === "pending") return;
-    subscription.freeze(subscription.position);
     this.#settle(subscription);
     this.#unreported?.delete(subscription);
     if (this.#detached?.has(subscription) !== true) this.#detach(subscription);
@@ -222,6 +221,7 @@ export class Channel implements SubscribedChannel, Followed, LogListener {
   /** Nothing more is sent to it; it is ended once its client can come back. */
   #detach(subscription: Subscription): void {
     this.#host.counts.gaps += 1;
+    subscription.freeze(subscription.position);
     this.#audience.delete(subscription);
     (this.#detached ??= new Set()).add(subscription);
     if (this.#live) this.#host.endByGap(subscription);
