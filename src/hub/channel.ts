@@ -46,7 +46,8 @@ export class Channel implements SubscribedChannel, Followed, LogListener {
   #detached: Set<Subscription> | undefined;
   /** Subscriptions to notify of a gap before the next message. */
   #unreported: Set<Subscription> | undefined;
-  readonly #liveness = new WakeUps();
+  /** Joins that wait for the channel to be live; mostly none. */
+  #liveness: WakeUps | undefined;
 
   constructor(name: string, kind: Kind, host: ChannelHost) {
     this.name = name;
@@ -104,7 +105,7 @@ export class Channel implements SubscribedChannel, Followed, LogListener {
 
   /** Resolves to true in the turn in which the channel is live, to false at the deadline (milliseconds since 1970). */
   async whenLive(deadlineMs: number): Promise<boolean> {
-    while (!this.#live) if (!(await this.#liveness.wait(deadlineMs))) return false;
+    while (!this.#live) if (!(await (this.#liveness ??= new WakeUps()).wait(deadlineMs))) return false;
     return true;
   }
 
@@ -202,7 +203,7 @@ export class Channel implements SubscribedChannel, Followed, LogListener {
     this.#reportGaps();
     this.#endDetached();
     if (this.log?.live === false && !this.empty) this.#host.behind(this);
-    this.#liveness.wake();
+    this.#liveness?.wake();
   }
 
   /** Active subscriptions may have missed something. */

@@ -1,8 +1,9 @@
 import { Problem, type ClosingFaultName } from "../errors.ts";
-import type { Hub } from "../hub/hub.ts";
 import type { Subscriber, Subscription } from "../hub/subscription.ts";
-import { describeError, type Log } from "../log.ts";
+import { describeError } from "../log.ts";
 import type { SubscribeRequest } from "../protocols/protocol.ts";
+import { SubscriptionGrants } from "./subscription-grants.ts";
+import type { SessionContext } from "./context.ts";
 import type { Grant } from "../access/grants.ts";
 import type { Transport } from "./transports/transport.ts";
 
@@ -46,14 +47,15 @@ export interface JoiningSession extends ReplayedSession {
 
 /** The joins under way of a session with many channels: one for each channel at a time, and each can be called off. */
 export class SessionJoins {
-  readonly #hub: Hub;
-  readonly #log: Log;
+  /** Grants that came with subscriptions. */
+  readonly grants: SubscriptionGrants;
+  readonly #context: SessionContext;
   readonly #session: JoiningSession;
   readonly #pending = new Map<string, SubscribeRequest>();
 
-  constructor(hub: Hub, log: Log, session: JoiningSession) {
-    this.#hub = hub;
-    this.#log = log;
+  constructor(context: SessionContext, session: JoiningSession) {
+    this.grants = new SubscriptionGrants(context.registry.expiries, session);
+    this.#context = context;
     this.#session = session;
   }
 
@@ -78,7 +80,7 @@ export class SessionJoins {
     let problem = new Problem("gap", "The configuration was changed in the meantime. Try again.");
     let subscription: Subscription | undefined;
     try {
-      subscription = await this.#hub.join(target, from, (joined) => {
+      subscription = await this.#context.hub.join(target, from, (joined) => {
         if (!isWanted()) return undefined;
         permits();
         this.#pending.delete(target.channel);
@@ -88,7 +90,7 @@ export class SessionJoins {
       if (error instanceof Problem) problem = error;
       else {
         problem = new Problem("internal", "The server failed; the fault is logged.");
-        this.#log.error("joining failed", { channel: target.channel, error: describeError(error) });
+        this.#context.log.error("joining failed", { channel: target.channel, error: describeError(error) });
       }
     }
     if (subscription !== undefined) await replayRest(this.#session, subscription);

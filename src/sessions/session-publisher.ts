@@ -15,13 +15,12 @@ export interface PublishingSession {
 export class SessionPublisher implements Sender {
   readonly #context: SessionContext;
   readonly #session: PublishingSession;
-  readonly #rate: TokenBucket;
+  #rate: TokenBucket | undefined;
   #broken = false;
 
   constructor(context: SessionContext, session: PublishingSession) {
     this.#context = context;
     this.#session = session;
-    this.#rate = new TokenBucket(context.limits.messagesPerSecond);
   }
 
   /** True once a message was refused: none of the later ones may arrive after the hole. */
@@ -31,7 +30,9 @@ export class SessionPublisher implements Sender {
 
   /** Takes a frame off the client's rate. Returns false over it. */
   takeFrame(): boolean {
-    return this.#rate.take(this.#context.limits.messagesPerSecond);
+    const { messagesPerSecond } = this.#context.limits;
+    if (messagesPerSecond === 0) return true;
+    return (this.#rate ??= new TokenBucket(messagesPerSecond)).take(messagesPerSecond);
   }
 
   /** See `ProtocolSession.publish`. */

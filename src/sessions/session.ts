@@ -12,7 +12,6 @@ import { reportClientFault, type SessionContext, type SessionOptions } from "./c
 import type { Registered } from "./registry.ts";
 import { SessionJoins } from "./session-joins.ts";
 import { SessionPublisher } from "./session-publisher.ts";
-import { SubscriptionGrants } from "./subscription-grants.ts";
 import type { Transport, TransportOwner } from "./transports/transport.ts";
 
 const NONE: readonly Subscription[] = [];
@@ -28,8 +27,8 @@ export class Session implements Registered, Subscriber, TransportOwner, Protocol
   #transport: Transport | undefined;
   #first: Subscription | undefined;
   #others = NONE;
-  #grants: SubscriptionGrants | undefined;
   #publisher: SessionPublisher | undefined;
+  /** Of a session that subscribes by frames or brings grants. */
   #joins: SessionJoins | undefined;
   #closing: ClosingFaultName | undefined;
 
@@ -77,18 +76,14 @@ export class Session implements Registered, Subscriber, TransportOwner, Protocol
   attach(subscription: Subscription, grant?: Grant): this {
     if (this.#first === undefined) this.#first = subscription;
     else this.#others = [...this.#others, subscription];
-    if (grant !== undefined) {
-      this.#grants ??= new SubscriptionGrants(this.#context.registry.expiries, this);
-      this.#grants.add(subscription, grant);
-    }
+    if (grant !== undefined) this.#joining().grants.add(subscription, grant);
     this.#permit(subscription);
     this.#protocol.joined(this, subscription);
     return this;
   }
 
   subscribe(request: SubscribeRequest): void {
-    this.#joins ??= new SessionJoins(this.#context.hub, this.#context.log, this);
-    this.#joins.start(request);
+    this.#joining().start(request);
   }
 
   unsubscribe(channel: string): void {
@@ -208,7 +203,7 @@ export class Session implements Registered, Subscriber, TransportOwner, Protocol
 
   #permit(subscription: Subscription): void {
     const { policy } = this.#context;
-    const grant = this.#grants?.of(subscription);
+    const grant = this.#joins?.grants.of(subscription);
     // Changed keys leave a session where it is; with a new token it may go on to publish.
     if (grant?.publish === true) subscription.permit(undefined);
     else if (!policy.accepts(this.principal)) subscription.permit("token-expired");
@@ -218,13 +213,17 @@ export class Session implements Registered, Subscriber, TransportOwner, Protocol
   #leaveAll(): void {
     for (const subscription of this.subscriptions) {
       subscription.leave();
-      this.#grants?.delete(subscription);
+      this.#joins?.grants.delete(subscription);
     }
   }
 
   #forget(subscription: Subscription): void {
     [this.#first, ...this.#others] = this.subscriptions.filter((one) => one !== subscription);
-    this.#grants?.delete(subscription);
+    this.#joins?.grants.delete(subscription);
+  }
+
+  #joining(): SessionJoins {
+    return (this.#joins ??= new SessionJoins(this.#context, this));
   }
 
   #publishing(): SessionPublisher {
